@@ -1,0 +1,1 @@
+"""The commands; one dataclass each. Importing this room imports nothing heavy."""

@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: splits of evidence. Knows no modality and no physics."""

@@ -1,0 +1,98 @@
+"""Every exception of medconsist; each is also the builtin that it refines.
+
+::
+
+    MedconsistError
+    ├── RefusedInputError        (ValueError)         exit code 2: the input is at fault
+    │   ├── ShapeError                                wrong number or length of axes
+    │   ├── UnsafeFileError                           links, external storage, pickled content
+    │   ├── TruncatedFileError                        the file ends before its own claim
+    │   └── CalibrationError                          no usable calibration region
+    ├── MissingInputError        (FileNotFoundError)  exit code 2
+    ├── BudgetError              (MemoryError)        exit code 2: claims more than the budget
+    ├── MissingExtraError        (ImportError)        exit code 2
+    ├── ConvergenceError         (ArithmeticError)    exit code 1
+    └── StorageError             (OSError)            exit code 1: disk full, read-only, torn
+        ├── ResultExistsError    (FileExistsError)    a key is written once
+        └── CorruptResultError                        bytes differ from their recorded sha256
+
+A message says what was got, what is allowed and what to do.
+"""
+
+__all__ = [
+    "BudgetError",
+    "CalibrationError",
+    "ConvergenceError",
+    "CorruptResultError",
+    "MedconsistError",
+    "MissingExtraError",
+    "MissingInputError",
+    "RefusedInputError",
+    "ResultExistsError",
+    "ShapeError",
+    "StorageError",
+    "TruncatedFileError",
+    "UnsafeFileError",
+]
+
+
+class MedconsistError(Exception):
+    """Root of the tree; ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+
+class RefusedInputError(MedconsistError, ValueError):
+    """The input cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ShapeError(RefusedInputError):
+    """An array has the wrong number of axes, or an axis of the wrong length."""
+
+
+class UnsafeFileError(RefusedInputError):
+    """The file reaches outside itself (links, external storage) or holds pickled content."""
+
+
+class TruncatedFileError(RefusedInputError):
+    """The file ends before the data that its own header claims."""
+
+
+class CalibrationError(RefusedInputError):
+    """No fully sampled calibration region, or one too small for the kernel."""
+
+
+class MissingInputError(MedconsistError, FileNotFoundError):
+    """A named file does not exist."""
+
+    exit_code = 2
+
+
+class BudgetError(MedconsistError, MemoryError):
+    """A header claims more bytes than the memory budget allows."""
+
+    exit_code = 2
+
+
+class MissingExtraError(MedconsistError, ImportError):
+    """An optional dependency is not installed."""
+
+    exit_code = 2
+
+
+class ConvergenceError(MedconsistError, ArithmeticError):
+    """An iteration produced values that are not finite."""
+
+
+class StorageError(MedconsistError, OSError):
+    """Writing or reading a result failed; nothing half-written is left."""
+
+
+class ResultExistsError(StorageError, FileExistsError):
+    """A result key is written once and never changed."""
+
+
+class CorruptResultError(StorageError):
+    """Stored bytes differ from the sha256 that was recorded with them."""

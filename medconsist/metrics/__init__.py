@@ -1,0 +1,1 @@
+"""Image quality and intervals; every figure names its unit of analysis."""

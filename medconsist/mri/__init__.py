@@ -1,0 +1,1 @@
+"""MRI: k-space in, reconstruction, the evidence for it, NIfTI out."""

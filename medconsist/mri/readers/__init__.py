@@ -1,0 +1,1 @@
+"""K-space files in: NumPy, fastMRI HDF5, BART cfl; all give one `KSpace`."""

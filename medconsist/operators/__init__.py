@@ -1,0 +1,1 @@
+"""Linear operators with adjoints, solvers and data consistency; physics of no one modality."""
