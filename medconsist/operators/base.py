@@ -5,13 +5,14 @@ An operator maps tensors to tensors and knows its adjoint, so that physics reads
 """
 
 from abc import ABC, abstractmethod
-from numbers import Complex as Number
 
 from torch import Tensor
 
 from medconsist.shapes import Array
 
 __all__ = ["Identity", "LinearOperator"]
+
+Scalar = int | float | complex | Tensor
 
 
 class LinearOperator(ABC):
@@ -60,11 +61,11 @@ class LinearOperator(ABC):
         """Return the sum: ``(A + B)(x) = A(x) + B(x)``."""
         return _Sum(self, other)
 
-    def __mul__(self, factor: Number | Tensor) -> "LinearOperator":
+    def __mul__(self, factor: Scalar) -> "LinearOperator":
         """Return ``A`` after multiplication of its input by a scalar, ``A(factor * x)``."""
         return _Scaled(self, factor)
 
-    def __rmul__(self, factor: Number | Tensor) -> "LinearOperator":
+    def __rmul__(self, factor: Scalar) -> "LinearOperator":
         """Return the scaled operator: ``(factor * A)(x) = factor * A(x)``."""
         return _Scaled(self, factor)
 
@@ -132,12 +133,17 @@ class _Sum(LinearOperator):
 
 
 class _Scaled(LinearOperator):
-    def __init__(self, operator: LinearOperator, factor: Number | Tensor) -> None:
+    def __init__(self, operator: LinearOperator, factor: Scalar) -> None:
         self._operator = operator
         self._factor = factor
+        self._conjugate = factor.conj() if isinstance(factor, Tensor) else factor.conjugate()
 
     def forward(self, x: Array) -> Tensor:
         return self._factor * self._operator.forward(x)
 
     def adjoint(self, y: Array) -> Tensor:
-        return self._operator.adjoint(y) * self._factor.conjugate()
+        return self._conjugate * self._operator.adjoint(y)
+
+    @property
+    def gram(self) -> LinearOperator:
+        return self._operator.gram * (self._conjugate * self._factor)
