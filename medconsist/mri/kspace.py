@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from medconsist.errors import ShapeError
 from medconsist.shapes import CoilKSpace, NoiseSamples, SamplingMask
 
 __all__ = ["KSpace"]
@@ -38,6 +39,21 @@ class KSpace:
         What was inferred on reading, as sentences for the person who reads the result.
     source
         Name and sha256 of the file or files read.
+    recon_matrix
+        Height and width that the header asks images to have at this voxel size, each None where
+        unknown; larger k-space is oversampled.
+
+    Raises
+    ------
+    ShapeError
+        If the mask or the noise does not fit the data.
+
+    Examples
+    --------
+    >>> import torch
+    >>> samples = torch.ones(1, 2, 4, 6, dtype=torch.complex64)
+    >>> KSpace(samples, torch.ones(1, 4, 6, dtype=torch.bool)).acceleration
+    1.0
     """
 
     data: CoilKSpace
@@ -49,6 +65,22 @@ class KSpace:
     field_strength_t: float | None = None
     notes: tuple[str, ...] = ()
     source: dict[str, str] = field(default_factory=dict)
+    recon_matrix: tuple[int | None, int | None] = (None, None)
+
+    def __post_init__(self) -> None:
+        slices, coils, height, width = self.data.shape
+        if self.mask.shape[0] not in (1, slices) or self.mask.shape[1:] != (height, width):
+            msg = (
+                f"mask of shape {tuple(self.mask.shape)} does not fit k-space of shape "
+                f"{tuple(self.data.shape)}; allowed: ({slices} or 1, {height}, {width})."
+            )
+            raise ShapeError(msg)
+        if self.noise is not None and self.noise.shape[0] != coils:
+            msg = (
+                f"the noise scan has {self.noise.shape[0]} coils and k-space {coils}; allowed: the "
+                "same coils in the same order. Pass the noise scan of this acquisition."
+            )
+            raise ShapeError(msg)
 
     @property
     def acceleration(self) -> float:

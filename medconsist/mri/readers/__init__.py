@@ -1,1 +1,6 @@
 """K-space files in: NumPy, fastMRI HDF5, BART cfl; all give one `KSpace`."""
+
+from medconsist.mri.readers.maps import read_maps
+from medconsist.mri.readers.reader import DEFAULT_BUDGET_BYTES, KNOWN_KINDS, read_kspace
+
+__all__ = ["DEFAULT_BUDGET_BYTES", "KNOWN_KINDS", "read_kspace", "read_maps"]

@@ -1,0 +1,46 @@
+# Needs Python 3.11+, make and pip. `make demo` and `make test` do all the set-up themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO := demo
+
+.PHONY: demo test lint viewer wheel-test bench clean
+
+demo: $(VENV)/.run                ## the main job on embedded data, then how to look at it
+	$(BIN)/medconsist demo --out $(DEMO)
+
+test: lint                        ## lint, types, floors, tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+viewer: $(VENV)/.run              ## the page, on the results of make demo
+	$(BIN)/medconsist view --results $(DEMO)/results
+
+wheel-test: $(VENV)/.dev          ## the wheel alone, in an empty environment
+	$(BIN)/python tests/wheel_check.py
+
+bench: $(VENV)/.dev
+	$(BIN)/medconsist bench mri --json
+
+# A venv without ensurepip (Debian without python3-venv) is made by virtualenv instead.
+$(VENV)/.made: constraints.txt
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install --user --quiet virtualenv && $(PYTHON) -m virtualenv --quiet $(VENV); }
+	$(PIP) install --constraint constraints.txt --upgrade pip
+	touch $@
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml
+	$(PIP) install --constraint constraints.txt --editable '.[mri,viewer]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install --constraint constraints.txt --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,77 @@
+"""Make the pictures of docs/images from a results folder, in a real Chromium.
+
+Usage, after ``medconsist demo``::
+
+    python docs/make_screenshots.py demo/results docs/images
+"""
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from medconsist.viewing.launch import command
+
+WAIT_MS = 60_000
+WIDTH_PX = 1120
+
+
+def main(results: Path, out: Path) -> None:
+    """Serve the results on loopback, look at them, and end that server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen(command(results, port)) as server:  # noqa: S603  our own page
+        try:
+            wait_until_ready(f"http://127.0.0.1:{port}")
+            photograph(f"http://127.0.0.1:{port}", out)
+        finally:
+            server.terminate()
+
+
+def wait_until_ready(address: str) -> None:
+    """Return when the server answers; give up after a minute."""
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health").close()  # noqa: S310  loopback
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    msg = f"{address} did not answer within a minute."
+    raise TimeoutError(msg)
+
+
+def photograph(address: str, out: Path) -> None:
+    """Open the page at the size of a desktop screen, and store the pictures."""
+    out.mkdir(parents=True, exist_ok=True)
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses it to root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=arguments
+        )
+        page = browser.new_page(viewport={"width": 1600, "height": 1180})
+        page.goto(address)
+        page.get_by_alt_text("Colour bar, low to high").last.wait_for(timeout=WAIT_MS)
+        page.wait_for_timeout(1500)  # images fade in
+        store(page, out / "viewer.png")
+        browser.close()
+
+
+def store(page: Page, path: Path) -> None:
+    """Write a screenshot, reduced to the width of a text column so that a clone stays small."""
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    height = round(picture.height * WIDTH_PX / picture.width)
+    picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "docs/images"))

@@ -1,0 +1,173 @@
+"""``medconsist mri``: simulate, reconstruct, evaluate."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg, subcommand
+
+from medconsist.cli.options import Common
+
+if TYPE_CHECKING:  # the room imports nothing heavy
+    from medconsist.mri.task import Job
+
+__all__ = ["Evaluate", "Mri", "Reconstruct", "Simulate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(Common):
+    """Reconstruct one k-space file and write a result with its trust record.
+
+    INPUT is a NumPy array (.npy), a fastMRI file (.h5) or a BART pair (.cfl/.hdr), fully sampled
+    or undersampled; the sampling mask is taken from the file or from its zeros. A second run
+    with the same input and settings finds the result done and changes nothing.
+    """
+
+    input: Annotated[Positional[Path], arg(metavar="INPUT")]
+    """K-space file."""
+    out: Path
+    """Folder of results; made if it is not there."""
+    method: Literal["cs", "cgsense", "zerofilled"] = "cs"
+    """Compressed sensing, CG-SENSE or zero-filled."""
+    lambda_: Annotated[float | None, arg(name="lambda", metavar="FLOAT")] = None
+    """Weight of the regulariser, in BART's scaling; by default .005 for both methods."""
+    regulariser: Literal["wavelet", "tv"] = "wavelet"
+    """Regulariser of cs."""
+    maps: Path | None = None
+    """Coil sensitivity maps (.npy or .cfl); by default estimated by ESPIRiT from the ACS."""
+    mask: Path | None = None
+    """Sampling mask (.npy or .cfl); by default from the file or its zeros."""
+    combine: Literal["sense", "rss"] = "sense"
+    """Coil combination; rss needs no maps and goes with zerofilled."""
+    map_sets: int = 1
+    """Number of ESPIRiT map sets."""
+    coils: int | None = None
+    """Compress to this many virtual coils; by default all are kept."""
+    study: str = "mri"
+    """Study that the case belongs to."""
+    patient: str | None = None
+    """Patient id; by default the case id."""
+    case: str | None = None
+    """Case id; by default the name of the file."""
+
+    def run(self) -> int:
+        """Reconstruct, write, and print where the result is."""
+        self.set_up()
+        from medconsist.mri.report import as_json, as_text
+        from medconsist.mri.task import reconstruct_file
+
+        outcome = reconstruct_file(self._job())
+        text = json.dumps(as_json(outcome)) if self.json else as_text(outcome)
+        sys.stdout.write(f"{text}\n")
+        return 0
+
+    def _job(self) -> "Job":
+        from medconsist.mri.espirit import EspiritConfig
+        from medconsist.mri.methods import method_named
+        from medconsist.mri.prepare import PrepareConfig
+        from medconsist.mri.settings import Reconstruction
+        from medconsist.mri.task import Job
+
+        method = method_named(self.method, lambda_=self.lambda_, regulariser=self.regulariser)
+        espirit = EspiritConfig(sets=self.map_sets)
+        return Job(
+            input=self.input,
+            out=self.out,
+            mask=self.mask,
+            maps=self.maps,
+            study=self.study,
+            case=self.case,
+            patient=self.patient,
+            device=self.device,
+            reconstruction=Reconstruction(
+                method=method,
+                combine=self.combine,
+                prepare=PrepareConfig(compress_to=self.coils, espirit=espirit),
+                seed=self.seed,
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulate(Common):
+    """Make scans of the simulator: a generated head (no file needed), coils, noise, lesions."""
+
+    out: Path
+    """Folder for the files scan-000.h5, scan-001.h5, ..."""
+    scans: int = 1
+    """How many scans; anatomy, coils and noise differ."""
+    contrast: Literal["T1w", "T2w", "FLAIR"] = "FLAIR"
+    """Contrast to simulate."""
+    slices: int = 3
+    """Slices per scan."""
+    size: int = 192
+    """Rows and columns of the reconstruction grid; the object lives on a grid twice as fine."""
+    coils: int = 8
+    """Receive coils."""
+    acceleration: float = 6.0
+    """Asked acceleration; 1 is fully sampled."""
+    lesions: int = 4
+    """MS-like lesions per scan."""
+    tissue: Path | None = None
+    """Tissue maps in JEMRIS layout (.h5) instead of the generated head."""
+
+    def run(self) -> int:
+        """Simulate and print one path a line."""
+        self.set_up()
+        from medconsist.mri.scan_series import Series, write_series
+
+        series = Series(
+            scans=self.scans,
+            contrast=self.contrast,
+            slices=self.slices,
+            size=self.size,
+            coils=self.coils,
+            lesions=self.lesions,
+            acceleration=self.acceleration,
+            tissue=self.tissue,
+            seed=self.seed,
+        )
+        paths = [str(path) for path in write_series(series, self.out)]
+        sys.stdout.write((json.dumps(paths) if self.json else "\n".join(paths)) + "\n")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Common):
+    """Compare every result that has a reference with it: SSIM, PSNR, NMSE by fastMRI's definitions.
+
+    The unit of analysis is the scan; intervals are 95 % bootstrap intervals over scans.
+    """
+
+    results: Annotated[Positional[Path], arg(metavar="RESULTS")]
+    """Folder of results, as given to --out of reconstruct."""
+    study: str = "mri"
+    """Study to evaluate."""
+
+    def run(self) -> int:
+        """Print the table."""
+        self.set_up()
+        from medconsist.mri.evaluation import evaluate_study
+        from medconsist.mri.report import rows_text
+
+        rows = evaluate_study(self.results, self.study, seed=self.seed)
+        text = json.dumps([row.model_dump() for row in rows]) if self.json else rows_text(rows)
+        sys.stdout.write(f"{text}\n")
+        return 0
+
+
+@dataclass(frozen=True)
+class Mri:
+    """MRI: simulate, reconstruct, evaluate."""
+
+    verb: (
+        Annotated[Reconstruct, subcommand("reconstruct", prefix_name=False)]
+        | Annotated[Simulate, subcommand("simulate", prefix_name=False)]
+        | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
+    )
+
+    def run(self) -> int:
+        """Run the verb."""
+        return self.verb.run()

@@ -1,0 +1,93 @@
+"""One table over the scans of a study: image quality and measured evidence, with intervals."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+
+from medconsist.errors import MissingInputError, RefusedInputError
+from medconsist.metrics.report import interval
+from medconsist.mri.settings import KIND
+from medconsist.results.bench import BenchRow
+from medconsist.results.schema import Result
+from medconsist.results.store import ResultStore
+
+__all__ = ["evaluate_study", "method_of"]
+
+
+def method_of(result: Result, role: str) -> str:
+    """Return the name of the method behind a role, as the config of the result says it."""
+    methods = result.config.get("methods")
+    if isinstance(methods, dict) and isinstance(method := methods.get(role), dict):
+        return str(method["name"])
+    return role
+
+
+def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
+    """Return one row per method and metric over the current results of a study.
+
+    Unit of analysis: the scan. Intervals: 95 % BCa bootstrap over scans; none for one scan.
+    Only results with a reference count; scores of the trust record are no image quality and are
+    not in this table.
+
+    Parameters
+    ----------
+    root, study
+        Where the results lie.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    MissingInputError
+        There is no such study.
+    RefusedInputError
+        No result of the study has a reference.
+    """
+    if not (root / study).is_dir():
+        msg = (
+            f"{root / study} is not there. Pass the folder that was given to --out, and the study "
+            "as --study."
+        )
+        raise MissingInputError(msg)
+    values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    store = ResultStore(root, study)
+    for case in store.cases():
+        if store.current(case) is None:
+            continue
+        result = store.read(case).result
+        if result.kind != KIND:
+            continue
+        for metric in result.metrics:
+            name = method_of(result, metric.role or "reconstruction")
+            values[name, metric.name, metric.unit].append(metric.value)
+    if not values:
+        msg = (
+            f"no result in {root / study} has a reference to compare with. Reconstruct scans of "
+            "`medconsist mri simulate`, which carry one."
+        )
+        raise RefusedInputError(msg)
+    generator = torch.Generator().manual_seed(seed)
+    return [_row(*names, found, generator, seed) for names, found in values.items()]
+
+
+def _row(
+    method: str,
+    metric: str,
+    unit: str,
+    values: list[float],
+    generator: torch.Generator,
+    seed: int,
+) -> BenchRow:
+    estimate = interval(values, unit="scan", generator=generator)
+    return BenchRow(
+        case=method,
+        metric=metric,
+        value=estimate.mean,
+        unit=unit,
+        n=estimate.n,
+        unit_of_analysis="scan",
+        ci_low=estimate.ci_low,
+        ci_high=estimate.ci_high,
+        seed=seed,
+    )

@@ -1,0 +1,53 @@
+"""Readout oversampling: the scanner samples the readout twice as densely as the image needs."""
+
+from dataclasses import replace
+
+from medconsist.errors import RefusedInputError
+from medconsist.mri.kspace import KSpace
+from medconsist.operators.fourier import Fourier
+
+__all__ = ["remove_readout_oversampling"]
+
+
+def remove_readout_oversampling(kspace: KSpace, *, height: int | None = None) -> KSpace:
+    """Return k-space of the central ``height`` rows of the field of view.
+
+    Along the readout (height): inverse centred transform, keep rows ``[n//2 - height//2, ...)``,
+    transform back. The field of view shrinks, the voxel size stays; white noise stays white with
+    the same variance. Only for a fully sampled readout: every acquired column complete.
+
+    Parameters
+    ----------
+    kspace
+        K-space, oversampled or not.
+    height
+        Rows to keep. By default as many as the header asks for (``recon_matrix[0]``); where it
+        does not say, asks for no fewer, or the readout is not fully sampled, k-space is returned
+        as it is.
+
+    Raises
+    ------
+    RefusedInputError
+        If a given ``height`` is out of range, or the readout is then not fully sampled.
+    """
+    n = kspace.data.shape[-2]
+    columns = kspace.mask.any(1, keepdim=True)
+    complete = bool((kspace.mask == columns).all())
+    asked = kspace.recon_matrix[0] if height is None else height
+    if height is None and (asked is None or asked >= n or not complete):
+        return kspace
+    if asked is None or not 0 < asked <= n:
+        msg = f"height must lie in 1..{n}, the rows of this k-space; got {asked}."
+        raise RefusedInputError(msg)
+    if not complete:
+        msg = (
+            "the readout (height) is not fully sampled, so oversampling cannot be removed; "
+            "allowed: every acquired column complete. Reconstruct first and crop the image."
+        )
+        raise RefusedInputError(msg)
+    readout = Fourier(dims=(-2,))
+    start = n // 2 - asked // 2
+    data = readout(readout.adjoint(kspace.data)[..., start : start + asked, :])
+    mask = columns.expand(-1, asked, -1).contiguous()
+    note = f"Readout oversampling removed: central {asked} of {n} rows of the field of view kept."
+    return replace(kspace, data=data, mask=mask).with_note(note)

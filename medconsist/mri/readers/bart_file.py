@@ -1,0 +1,119 @@
+"""BART k-space (``.cfl``/``.hdr``): a plane, slices of planes, or a volume with full readout."""
+
+from pathlib import Path
+
+from jaxtyping import Complex, Shaped
+from torch import Tensor
+
+from medconsist.errors import RefusedInputError, ShapeError
+from medconsist.mri.centring import centre_axis
+from medconsist.mri.cfl import BART_AXES, read_cfl
+from medconsist.mri.readers.volume import Volume, as_complex64, refuse_other_axes
+from medconsist.operators.fourier import Fourier
+
+__all__ = ["bart_plane", "read_bart_kspace"]
+
+_SPATIAL = (0, 1, 2)
+_COIL, _MAPS, _SLICE = 3, 4, 13
+
+
+def read_bart_kspace(path: Path, *, budget_bytes: int) -> Volume:
+    """Read BART k-space; which axis becomes what depends on the lengths, and a note says it.
+
+    ==========================  ==============  =============  =======================
+    dimensions                  height          width          slices
+    ==========================  ==============  =============  =======================
+    read = 1                    phase1          phase2         axis 13
+    phase2 = 1 (or phase1 = 1)  read            phase1 (2)     axis 13
+    all three above 1           phase1          phase2         read, after its inverse
+                                                               centred transform
+    ==========================  ==============  =============  =======================
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than two spatial axes, or any other axis is longer than 1.
+    RefusedInputError
+        If a volume's readout is not fully sampled.
+    """
+    name = path.name
+    array = as_complex64(read_cfl(path, budget_bytes=budget_bytes).numpy(), name=name)
+    _refuse_long_axes(array, allowed=(*_SPATIAL, _COIL, _SLICE), name=name)
+    lengths = [array.shape[axis] for axis in _SPATIAL]
+    samples = array.permute(*_SPATIAL, _COIL, _SLICE, *_others()).flatten(4)
+    if min(lengths) > 1:
+        return _volume(samples, name=name)
+    rows, columns = _plane_axes(lengths, name=name)
+    unit = ({*_SPATIAL} - {rows, columns}).pop()
+    data = samples.squeeze(unit).permute(3, 2, 0, 1).contiguous()
+    refuse_other_axes(*data.shape[1:], name=name)
+    note = f"BART axes {BART_AXES[rows]} and {BART_AXES[columns]} taken as height and width."
+    return Volume(data, notes=(note,))
+
+
+def bart_plane(array: Shaped[Tensor, "..."], *, name: str) -> Shaped[Tensor, "slices height width"]:
+    """Return a BART array without coils (a sampling pattern) as ``slices height width``.
+
+    Raises
+    ------
+    ShapeError
+        If it has more or fewer than two spatial axes, or another long axis.
+    """
+    _refuse_long_axes(array, allowed=(*_SPATIAL, _SLICE), name=name)
+    rows, columns = _plane_axes([array.shape[axis] for axis in _SPATIAL], name=name)
+    unit = ({*_SPATIAL} - {rows, columns}).pop()
+    plane = array.permute(_SLICE, rows, columns, unit, _COIL, _MAPS, *_others(without=(_MAPS,)))
+    return plane.flatten(3).squeeze(-1)
+
+
+def _volume(samples: Complex[Tensor, "read phase1 phase2 coils slices"], *, name: str) -> Volume:
+    if samples.shape[4] > 1:
+        msg = (
+            f"{name} has three spatial axes and {samples.shape[4]} slices; allowed: one or the "
+            "other. Write one volume per file."
+        )
+        raise ShapeError(msg)
+    hybrid = samples[..., 0].permute(0, 3, 1, 2)
+    acquired = (hybrid != 0).any(1)
+    if (acquired != acquired.any(0)).any():
+        msg = (
+            f"{name} is a volume whose readout is not fully sampled; allowed: every acquired line "
+            "complete along the first axis, so that it splits into planes."
+        )
+        raise RefusedInputError(msg)
+    refuse_other_axes(*hybrid.shape[1:], name=name)
+    centred, said = centre_axis(hybrid, axis=0, name="readout")
+    data = Fourier(dims=(0,)).adjoint(centred)
+    note = (
+        f"BART volume split into {data.shape[0]} slices by the inverse transform along read; "
+        "phase1 and phase2 taken as height and width."
+    )
+    return Volume(data.contiguous(), notes=(*said, note))
+
+
+def _plane_axes(lengths: list[int], *, name: str) -> tuple[int, int]:
+    long = [axis for axis in _SPATIAL if lengths[axis] > 1]
+    if len(long) != 2:
+        msg = (
+            f"{name} has spatial dimensions {lengths}; allowed: exactly one of the first three "
+            "dimensions 1 (a plane), or for k-space none of them (a volume)."
+        )
+        raise ShapeError(msg)
+    return long[0], long[1]
+
+
+def _refuse_long_axes(array: Shaped[Tensor, "..."], *, allowed: tuple[int, ...], name: str) -> None:
+    extra = [
+        f"{BART_AXES[axis]} (axis {axis}) = {length}"
+        for axis, length in enumerate(array.shape)
+        if length > 1 and axis not in allowed
+    ]
+    if extra:
+        names = ", ".join(BART_AXES[axis] for axis in allowed)
+        msg = f"{name} is longer than 1 along {'; '.join(extra)}; allowed: only along {names}."
+        raise ShapeError(msg)
+
+
+def _others(*, without: tuple[int, ...] = ()) -> list[int]:
+    kept = (*_SPATIAL, _COIL, _SLICE, *without)
+    return [axis for axis in range(len(BART_AXES)) if axis not in kept]

@@ -1,0 +1,164 @@
+"""fastMRI HDF5 k-space, multicoil train, validation and test layouts.
+
+Knoll et al. 2020, doi:10.1148/ryai.2020190007. Dataset ``kspace`` is ``slices coils height
+width``: height is the (oversampled) readout, width the phase encoding; ``mask`` (test layout) is
+``width``. Files carry no patient orientation, so the affine stays unknown.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+from torch import Tensor
+
+from medconsist.errors import RefusedInputError, ShapeError
+from medconsist.mri.foreign_hdf5 import Contents, Request, read_foreign_hdf5
+from medconsist.mri.readers.ismrmrd_header import IsmrmrdHeader, parse_ismrmrd_header
+from medconsist.mri.readers.volume import Volume, as_complex64, as_mask, refuse_other_axes
+from medconsist.shapes import NoiseSamples
+
+__all__ = ["read_fastmri"]
+
+_NOISE = "medconsist_noise"
+_SAME_SPACING = 0.01  # headers round fields of view to whole millimetres
+
+
+def read_fastmri(path: Path, *, budget_bytes: int) -> Volume:
+    """Read a fastMRI file in a disposable process; also dataset ``medconsist_noise``, if any.
+
+    ``medconsist_noise`` (``coils samples``) is our addition: the noise scan of simulated files.
+
+    Raises
+    ------
+    RefusedInputError
+        If there is no dataset ``kspace``.
+    ShapeError
+        If ``kspace`` has not four axes (three in a single-coil file).
+    """
+    request = Request(
+        path=str(path),
+        arrays=("kspace", "mask", _NOISE),
+        texts=("ismrmrd_header",),
+        attributes=("acquisition",),
+        budget_bytes=budget_bytes,
+    )
+    contents = read_foreign_hdf5(request)
+    array, notes = _kspace(contents, name=path.name)
+    refuse_other_axes(*array.shape[1:], name=path.name)
+    data = as_complex64(array, name=path.name)
+    header, said = _header(contents)
+    voxel, more = _voxel_size(header, *data.shape[-2:])
+    contrast = contents.attributes.get("acquisition")
+    return Volume(
+        data,
+        mask=_mask(contents, name=path.name),
+        padding=_padding(header, data.shape[-1]),
+        noise=_noise(contents, data.shape[1], name=path.name),
+        voxel_size_mm=voxel,
+        contrast=contrast if isinstance(contrast, str) else None,
+        field_strength_t=header.field_strength_t,
+        recon_matrix=_recon_matrix(header),
+        notes=(*notes, *said, *more),
+    )
+
+
+def _kspace(
+    contents: Contents, *, name: str
+) -> tuple[Shaped[np.ndarray, "slices coils height width"], tuple[str, ...]]:
+    if "kspace" not in contents.arrays:
+        found = ", ".join(contents.present) or "nothing"
+        msg = (
+            f"{name} holds no dataset 'kspace' (found: {found}); the HDF5 layout that is read is "
+            "fastMRI's: kspace (slices, coils, height, width), complex."
+        )
+        raise RefusedInputError(msg)
+    array = contents.arrays["kspace"]
+    if array.ndim == 3 and "reconstruction_esc" in contents.present:
+        return array[:, None], ("A single-coil fastMRI file: slices, height, width of one coil.",)
+    if array.ndim != 4:
+        msg = (
+            f"{name}: kspace has {array.ndim} axes {array.shape}; allowed: 4 (slices, coils, "
+            "height, width). Add the missing axis of length 1."
+        )
+        raise ShapeError(msg)
+    return array, ()
+
+
+def _header(contents: Contents) -> tuple[IsmrmrdHeader, tuple[str, ...]]:
+    if "ismrmrd_header" not in contents.texts:
+        return IsmrmrdHeader(), ()
+    header = parse_ismrmrd_header(contents.texts["ismrmrd_header"])
+    if header is None:
+        return IsmrmrdHeader(), ("The ISMRMRD header is not readable: voxel size unknown.",)
+    return header, ()
+
+
+def _mask(contents: Contents, *, name: str) -> Bool[Tensor, "..."] | None:
+    if "mask" not in contents.arrays:
+        return None
+    return as_mask(contents.arrays["mask"], name=f"{name}: mask")
+
+
+def _noise(contents: Contents, coils: int, *, name: str) -> NoiseSamples | None:
+    if _NOISE not in contents.arrays:
+        return None
+    array = contents.arrays[_NOISE]
+    if array.ndim != 2 or len(array) != coils:
+        msg = f"{name}: {_NOISE} has axes {array.shape}; allowed: ({coils} coils, samples)."
+        raise ShapeError(msg)
+    return as_complex64(array, name=f"{name}: {_NOISE}")
+
+
+def _voxel_size(
+    header: IsmrmrdHeader, height: int, width: int
+) -> tuple[tuple[float | None, float | None, float | None], tuple[str, ...]]:
+    """Divide the encoded field of view by the encoded matrix, where that is the k-space stored."""
+    notes = []
+    spacings: list[float | None] = []
+    for axis, n in ((0, height), (1, width)):
+        matrix, fov = header.encoded_matrix[axis], header.encoded_fov_mm[axis]
+        known = matrix == n and fov is not None
+        spacings.append(fov / n if known and fov is not None else None)
+        if matrix is not None and matrix != n:
+            notes.append(
+                f"The header encodes {matrix} points along {('height', 'width')[axis]}, the file "
+                f"holds {n}: spacing unknown."
+            )
+    matrix_z, fov_z = header.encoded_matrix[2], header.encoded_fov_mm[2]
+    if matrix_z == 1 and fov_z is not None:
+        notes.append(
+            f"Slice thickness {fov_z:g} mm by the header; the distance between slices is unknown."
+        )
+    return (None, spacings[0], spacings[1]), tuple(notes)
+
+
+def _padding(header: IsmrmrdHeader, width: int) -> tuple[int, int] | None:
+    """Return first and one past the last acquired column, as fastMRI's loader computes them."""
+    lines = header.encoded_matrix[1]
+    if lines != width or header.line_centre is None or header.line_maximum is None:
+        return None
+    start = lines // 2 - header.line_centre
+    stop = start + header.line_maximum + 1
+    return (start, stop) if 0 <= start < stop <= width else None
+
+
+def _recon_matrix(header: IsmrmrdHeader) -> tuple[int | None, int | None]:
+    """Return the rows and columns to keep, where the image's voxel is that of k-space."""
+    height, width = (
+        recon if encoded is not None and wanted is not None and _same(encoded, wanted) else None
+        for recon, encoded, wanted in zip(
+            header.recon_matrix[:2],
+            map(_spacing, header.encoded_fov_mm[:2], header.encoded_matrix[:2]),
+            map(_spacing, header.recon_fov_mm[:2], header.recon_matrix[:2]),
+            strict=True,
+        )
+    )
+    return height, width
+
+
+def _spacing(fov_mm: float | None, points: int | None) -> float | None:
+    return fov_mm / points if fov_mm is not None and points is not None else None
+
+
+def _same(first: float, second: float) -> bool:
+    return abs(first - second) <= _SAME_SPACING * first

@@ -1,0 +1,95 @@
+"""The ISMRMRD XML header inside a fastMRI file: geometry and field strength, nothing personal."""
+
+import math
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+from medconsist.errors import UnsafeFileError
+
+__all__ = ["IsmrmrdHeader", "parse_ismrmrd_header"]
+
+_SPACE = "{http://www.ismrm.org/ISMRMRD}"
+
+
+@dataclass(frozen=True)
+class IsmrmrdHeader:
+    """The parts of the header that a reader uses; what is absent or not positive is None.
+
+    Axis x is the readout (height of fastMRI k-space), y the phase encoding (width), z the slices.
+
+    Examples
+    --------
+    >>> IsmrmrdHeader().field_strength_t is None
+    True
+    """
+
+    encoded_matrix: tuple[int | None, int | None, int | None] = (None, None, None)
+    encoded_fov_mm: tuple[float | None, float | None, float | None] = (None, None, None)
+    recon_matrix: tuple[int | None, int | None, int | None] = (None, None, None)
+    recon_fov_mm: tuple[float | None, float | None, float | None] = (None, None, None)
+    line_centre: int | None = None
+    """Index of the phase-encoding line through the centre of k-space."""
+    line_maximum: int | None = None
+    """Index of the last phase-encoding line."""
+    field_strength_t: float | None = None
+
+
+def parse_ismrmrd_header(text: str) -> IsmrmrdHeader | None:
+    """Return the header, or None if the text is no well-formed XML.
+
+    Raises
+    ------
+    UnsafeFileError
+        If it declares a document type or an entity: the way to expansion bombs and foreign files.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        msg = (
+            "the ISMRMRD header declares a document type or an entity, which no scanner writes "
+            "and which can expand without bound; remove the declaration."
+        )
+        raise UnsafeFileError(msg)
+    try:
+        root = ET.fromstring(text)  # noqa: S314  no DOCTYPE, so no entity to expand
+    except (ET.ParseError, ValueError):
+        return None
+    encoding = f"{_SPACE}encoding"
+    encoded, recon = f"{encoding}/{_SPACE}encodedSpace", f"{encoding}/{_SPACE}reconSpace"
+    lines = f"{encoding}/{_SPACE}encodingLimits/{_SPACE}kspace_encoding_step_1"
+    return IsmrmrdHeader(
+        encoded_matrix=_triple_int(root, f"{encoded}/{_SPACE}matrixSize"),
+        encoded_fov_mm=_triple(root, f"{encoded}/{_SPACE}fieldOfView_mm"),
+        recon_matrix=_triple_int(root, f"{recon}/{_SPACE}matrixSize"),
+        recon_fov_mm=_triple(root, f"{recon}/{_SPACE}fieldOfView_mm"),
+        line_centre=_whole(_number(root, f"{lines}/{_SPACE}center")),
+        line_maximum=_whole(_number(root, f"{lines}/{_SPACE}maximum")),
+        field_strength_t=_positive(
+            _number(root, f"{_SPACE}acquisitionSystemInformation/{_SPACE}systemFieldStrength_T")
+        ),
+    )
+
+
+def _number(root: ET.Element, where: str) -> float | None:
+    text = root.findtext(where)
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _whole(value: float | None) -> int | None:
+    return int(value) if value is not None and value >= 0 and value.is_integer() else None
+
+
+def _triple(root: ET.Element, where: str) -> tuple[float | None, float | None, float | None]:
+    x, y, z = (_positive(_number(root, f"{where}/{_SPACE}{axis}")) for axis in "xyz")
+    return x, y, z
+
+
+def _triple_int(root: ET.Element, where: str) -> tuple[int | None, int | None, int | None]:
+    x, y, z = (_whole(value) or None for value in _triple(root, where))
+    return x, y, z

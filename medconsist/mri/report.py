@@ -1,0 +1,90 @@
+"""Results as text for a terminal and as one JSON object for a program."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import medconsist
+from medconsist.mri.evaluation import method_of
+from medconsist.mri.task import Outcome
+from medconsist.results.bench import BenchRow
+from medconsist.results.folder import RESULT_NAME
+from medconsist.results.schema import Result
+
+__all__ = ["as_json", "as_text", "rows_text"]
+
+HEADLINE_SCORES = (
+    "withheld_error",
+    "withheld_nrmse",
+    "residual",
+    "not_determined_share",
+    "refutable_contrast",
+    "matched_filter_peak",
+)
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """Return where the result is, whether this run made it, its metrics and scores."""
+    result = outcome.stored.result
+    return {
+        "result": str(outcome.stored.folder.path / RESULT_NAME),
+        "key": result.key,
+        "fresh": outcome.fresh,
+        "metrics": [metric.model_dump(mode="json") for metric in result.metrics],
+        "scores": [score.model_dump(mode="json") for score in result.trust.scores],
+        "notes": list(result.notes),
+        "said": medconsist.RESEARCH_USE_ONLY,
+    }
+
+
+def as_text(outcome: Outcome) -> str:
+    """Return the table of one result; its path is the last line."""
+    result = outcome.stored.result
+    state = "done now" if outcome.fresh else "was done before; nothing was computed"
+    parts = [f"{result.case}: {state}. {medconsist.RESEARCH_USE_ONLY}"]
+    parts += [f"- {note}" for note in result.notes]
+    parts += [*_quality(result), *_scores(result), str(outcome.stored.folder.path / RESULT_NAME)]
+    return "\n".join(parts)
+
+
+def rows_text(rows: Sequence[BenchRow]) -> str:
+    """Return rows as a table: one line each, interval and n beside the value."""
+    table = [("case", "metric", "value", "95 % interval", "n")]
+    for row in rows:
+        bounds = "-" if row.ci_low is None else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
+        unit = "" if row.unit == "1" else f" {row.unit}"
+        counted = f"{row.n} {row.unit_of_analysis}{'s' if row.n != 1 else ''}"
+        table.append((row.case, row.metric, f"{row.value:.4g}{unit}", bounds, counted))
+    return aligned(table)
+
+
+def aligned(table: Sequence[Sequence[str]]) -> str:
+    """Return rows with their columns padded to one width."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _quality(result: Result) -> list[str]:
+    if not result.metrics:
+        return []
+    names = list(dict.fromkeys(metric.name for metric in result.metrics))
+    by_role: dict[str, dict[str, float]] = {}
+    for metric in result.metrics:
+        by_role.setdefault(metric.role or "reconstruction", {})[metric.name] = metric.value
+    header = ("beside the reference", *names)
+    lines = [(method_of(result, role), *(f"{v[n]:.4g}" for n in names)) for role, v in by_role.items()]
+    return ["", aligned([header, *lines])]
+
+
+def _scores(result: Result) -> list[str]:
+    chosen = [score for score in result.trust.scores if score.name in HEADLINE_SCORES]
+    if not chosen:
+        return []
+    table = [("what the samples say", "value", "expected", "unit", "n", "site history")]
+    for score in chosen:
+        expected = "-" if score.expectation is None else f"{score.expectation:.3g}"
+        history = "none yet" if score.p is None else f"{score.state}, p = {score.p:.3g}"
+        table.append(
+            (score.name, f"{score.value:.3g}", expected, score.unit, str(score.n), history)
+        )
+    return ["", aligned(table), ""]

@@ -1,0 +1,77 @@
+"""What decides the bytes of a reconstruction result, apart from its input."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from medconsist.errors import RefusedInputError
+from medconsist.mri.methods import CgSense, Method, Zerofilled
+from medconsist.mri.prepare import PrepareConfig
+from medconsist.mri.trust import TrustConfig
+
+__all__ = ["KIND", "Reconstruction"]
+
+KIND = "mri.reconstruction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """The settings of one reconstruction; they make the key together with the input.
+
+    Parameters
+    ----------
+    method
+        The one that is shown as the reconstruction and that the trust record is about.
+    comparators
+        Methods that are shown beside it, each under its name; the method itself is left out.
+    combine
+        ``"rss"``: root sum of squares without maps, for zero-filled images alone; it has neither
+        comparators nor a trust record.
+    prepare, trust
+        See their classes.
+    seed
+        Of every random draw.
+
+    Raises
+    ------
+    RefusedInputError
+        ``combine`` does not go with the method.
+
+    Examples
+    --------
+    >>> from medconsist.mri.methods import CompressedSensing
+    >>> [role for role in Reconstruction(method=CompressedSensing()).by_role]
+    ['reconstruction', 'zerofilled', 'cgsense']
+    """
+
+    method: Method
+    comparators: tuple[Method, ...] = (Zerofilled(), CgSense())
+    combine: Literal["sense", "rss"] = "sense"
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.combine == "rss" and self.method.name != "zerofilled":
+            msg = (
+                f"--combine rss goes with --method zerofilled alone, got --method "
+                f"{self.method.name}; {self.method.name} combines coils by their maps."
+            )
+            raise RefusedInputError(msg)
+
+    @property
+    def by_role(self) -> dict[str, Method]:
+        """Role of each image to the method that makes it."""
+        others = {m.name: m for m in self.comparators if m.name != self.method.name}
+        return {"reconstruction": self.method, **({} if self.combine == "rss" else others)}
+
+    def as_config(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        methods = {role: {"name": m.name, **asdict(m)} for role, m in self.by_role.items()}
+        return {
+            "task": KIND,
+            "methods": methods,
+            "combine": self.combine,
+            "prepare": asdict(self.prepare),
+            "trust": asdict(self.trust),
+            "seed": self.seed,
+        }

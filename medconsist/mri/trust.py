@@ -1,0 +1,343 @@
+"""The trust record of one MRI reconstruction: what its samples say about it, and no more."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+
+import torch
+from jaxtyping import Bool
+from pydantic import JsonValue
+from torch import Tensor
+
+from medconsist.errors import RefusedInputError, ShapeError
+from medconsist.mri.determinacy import ITERATIONS, noise_weight, not_determined
+from medconsist.mri.features import object_mask, reference_intensity
+from medconsist.mri.forward import Measurement
+from medconsist.mri.methods import Method, SetImages
+from medconsist.mri.refutability import feature_energy, matched_filter, refutable_contrast
+from medconsist.mri.residual import GroupResidual, degrees_of_freedom, residual_groups
+from medconsist.mri.withheld import WithheldConfig, WithheldError, withheld_error, withhold
+from medconsist.results.trust import Score
+from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
+
+__all__ = ["MriTrust", "TrustConfig", "judge", "solve_sets"]
+
+Reconstruct = Method | Callable[[Measurement], ComplexImages]
+
+
+@dataclass(frozen=True)
+class TrustConfig:
+    """What is measured, and how finely.
+
+    Parameters
+    ----------
+    withheld
+        See ``WithheldConfig``.
+    probes
+        Random probes of the degrees of freedom; each costs one reconstruction.
+    fwhm_px
+        Width of the feature of the refutability and matched-filter maps [pixels].
+    deviations
+        At how many standard deviations a feature counts as contradicted.
+
+    Examples
+    --------
+    >>> TrustConfig(fwhm_px=2.5).probes
+    2
+    """
+
+    withheld: WithheldConfig = field(default_factory=WithheldConfig)
+    probes: int = 2
+    fwhm_px: float = 4.0
+    deviations: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.probes < 1 or not self.deviations > 0:
+            msg = (
+                f"got {self.probes} probes and {self.deviations} deviations; allowed: 1 probe or "
+                "more and a positive number. 2 and 3 are usual."
+            )
+            raise RefusedInputError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class MriTrust:
+    """Scores, maps and settings of one volume; without site history no score is judged.
+
+    Parameters
+    ----------
+    scores
+        Not yet compared with the history of the site.
+    maps
+        Role to map, ``slices height width``: ``not_determined`` (units of the image),
+        ``refutable_contrast`` (share of the reference intensity, infinite where no coil sees),
+        ``matched_filter`` (standard deviations of noise).
+    settings
+        How the values came about: the configuration, the noise level and the reference intensity
+        of this case. The weight of the map is the square of their ratio.
+
+    Examples
+    --------
+    >>> MriTrust.empty().scores
+    ()
+    """
+
+    scores: tuple[Score, ...]
+    maps: dict[str, RealImages]
+    settings: dict[str, JsonValue]
+
+    @classmethod
+    def empty(cls) -> "MriTrust":
+        """Return the record of an image of which nothing can be said, e.g. one without maps."""
+        return cls(scores=(), maps={}, settings={})
+
+    def scaled(self, scale: float) -> "MriTrust":
+        """Return the record for samples and image multiplied by ``scale``: other units."""
+        in_units = ("sigma", "reference_intensity")
+        settings = {
+            name: value * scale if name in in_units and isinstance(value, float) else value
+            for name, value in self.settings.items()
+        }
+        maps = {
+            role: values * scale if role == "not_determined" else values
+            for role, values in self.maps.items()
+        }
+        return replace(self, maps=maps, settings=settings)
+
+
+def solve_sets(method: Reconstruct, measurement: Measurement) -> SetImages:
+    """Return the image of each map set, which the forward operator needs.
+
+    Raises
+    ------
+    RefusedInputError
+        Several map sets and a plain function: its image does not say how it divides among them.
+    """
+    if isinstance(method, Method):
+        return method.solve(measurement)
+    n_sets = measurement.maps.shape[1]
+    if n_sets != 1:
+        msg = (
+            f"got {n_sets} map sets and a method without `solve`; allowed: 1 set, since a combined "
+            "image does not say how it divides among several. Pass a methods.Method."
+        )
+        raise RefusedInputError(msg)
+    return method(measurement)[:, None]
+
+
+def judge(
+    method: Reconstruct,
+    measurement: Measurement,
+    image: ComplexImages,
+    *,
+    keep_region: Bool[Tensor, "... height width"],
+    config: TrustConfig | None = None,
+    generator: torch.Generator,
+) -> MriTrust:
+    """Return what the samples say about a reconstruction.
+
+    Costs ``withheld.splits + probes`` reconstructions (3 by default; one more with several map
+    sets), and about 40 applications of ``A^H A``. Every definition stands with its function:
+    ``withheld.withheld_error``, ``residual.residual_groups``, ``determinacy.not_determined``,
+    ``refutability.refutable_contrast`` and ``refutability.matched_filter``.
+
+    Parameters
+    ----------
+    method
+        A `Method`, or any function from measurement to image. Give it a fixed scale, else each
+        call estimates one.
+    measurement
+        All samples, mask, maps and noise level.
+    image
+        What ``method`` returned for ``measurement``; not checked, as it would cost one more.
+    keep_region
+        Samples that made the maps: never withheld. All False where maps were given from outside.
+    config
+        See `TrustConfig`.
+    generator
+        Draws the withheld samples and the probes.
+
+    Raises
+    ------
+    RefusedInputError
+        No object in the image, no noise level, or several map sets and a plain function.
+    ShapeError
+        The image does not fit the measurement.
+    """
+    config = config or TrustConfig()
+    _check(measurement, image)
+    withheld = _withheld(method, measurement, keep_region, config.withheld, generator)
+    one_set = measurement.maps.shape[1] == 1
+    images = image[:, None] if one_set else solve_sets(method, measurement)
+    forward = measurement.operator
+    fitted = forward(images)
+
+    def fit(samples: CoilKSpace) -> CoilKSpace:
+        return forward(solve_sets(method, measurement.with_samples(samples)))
+
+    dof = degrees_of_freedom(fit, measurement, fitted, probes=config.probes, generator=generator)
+    maps = _maps(measurement, image, images, config)
+    return MriTrust(
+        scores=(
+            *_withheld_scores(withheld),
+            *(_residual_score(group) for group in residual_groups(measurement, fitted, dof)),
+            *_map_scores(image, maps),
+        ),
+        maps=maps,
+        settings=asdict(config)
+        | {
+            "sigma": measurement.sigma,
+            "reference_intensity": reference_intensity(image),
+            "not_determined_iterations": ITERATIONS,
+        },
+    )
+
+
+def _maps(
+    measurement: Measurement, image: ComplexImages, images: SetImages, config: TrustConfig
+) -> dict[str, RealImages]:
+    reference = reference_intensity(image)
+    weight = noise_weight(measurement.sigma, reference)
+    unknown = not_determined(measurement, images, weight=weight)
+    energy = feature_energy(measurement, config.fwhm_px)
+    residual = measurement.samples - measurement.operator(images)
+    return {
+        "not_determined": torch.linalg.vector_norm(unknown, dim=1),
+        "refutable_contrast": refutable_contrast(
+            measurement, energy, reference=reference, deviations=config.deviations
+        ),
+        "matched_filter": matched_filter(
+            measurement, image, residual, fwhm_px=config.fwhm_px, energy=energy
+        ),
+    }
+
+
+def _check(measurement: Measurement, image: ComplexImages) -> None:
+    slices, _, height, width = measurement.samples.shape
+    if image.shape != (slices, height, width):
+        msg = (
+            f"image of shape {tuple(image.shape)} does not fit samples of shape "
+            f"{tuple(measurement.samples.shape)}; allowed: ({slices}, {height}, {width})."
+        )
+        raise ShapeError(msg)
+    if not (math.isfinite(measurement.sigma) and measurement.sigma > 0):
+        msg = (
+            f"the noise level is {measurement.sigma}; a trust record needs a positive one. "
+            "Estimate it with prewhitening.estimate_sigma."
+        )
+        raise RefusedInputError(msg)
+
+
+def _withheld(
+    method: Reconstruct,
+    measurement: Measurement,
+    keep_region: Tensor,
+    config: WithheldConfig,
+    generator: torch.Generator,
+) -> list[WithheldError]:
+    errors = []
+    for _ in range(config.splits):
+        split = withhold(
+            measurement.mask, keep_region=keep_region, config=config, generator=generator
+        )
+        errors.append(withheld_error(partial(solve_sets, method), measurement, split))
+    return errors
+
+
+def _withheld_scores(errors: list[WithheldError]) -> list[Score]:
+    scores = []
+    for number, error in enumerate(errors):
+        suffix = "" if len(errors) == 1 else f"_{number}"
+        scores += [
+            Score(
+                name="withheld_error" + suffix,
+                value=error.chi_square,
+                unit="sigma^2",
+                n=error.n,
+                expectation=1.0,
+                meaning=(
+                    "Mean squared error on measured samples that the reconstruction did not see, "
+                    "in units of the noise; 1 is the noise floor, and no method can be expected "
+                    "below it."
+                ),
+            ),
+            Score(
+                name="withheld_nrmse" + suffix,
+                value=error.nrmse,
+                unit="1",
+                n=error.n,
+                expectation=error.nrmse_floor,
+                meaning=(
+                    "The same error as a share of the withheld signal; the expected value is what "
+                    "noise alone gives."
+                ),
+            ),
+            Score(
+                name="withheld_noise_corrected" + suffix,
+                value=error.noise_corrected,
+                unit="1",
+                n=error.n,
+                expectation=0.0,
+                meaning=(
+                    "The part of the squared error on withheld samples that noise does not "
+                    "explain, as a share of their energy."
+                ),
+            ),
+        ]
+    return scores
+
+
+def _residual_score(group: GroupResidual) -> Score:
+    return Score(
+        name="residual" if group.name == "all" else f"residual_{group.name}",
+        value=group.chi_square,
+        unit="sigma^2",
+        n=group.n,
+        expectation=group.expectation,
+        direction="two_sided",
+        meaning=(
+            "Misfit to the samples beside the misfit expected of this method: far from it means a "
+            "fault of coil maps, a spike or a shift. Not a quality score; never compare methods "
+            "by it."
+        ),
+    )
+
+
+def _map_scores(image: ComplexImages, maps: dict[str, RealImages]) -> list[Score]:
+    inside = object_mask(image) & maps["refutable_contrast"].isfinite()
+    n = int(inside.sum())
+    unknown = maps["not_determined"].double().square().sum() / image.abs().double().square().sum()
+    strongest = maps["matched_filter"][inside].abs()
+    return [
+        Score(
+            name="not_determined_share",
+            value=float(unknown),
+            unit="1",
+            n=n,
+            meaning=(
+                "Share of the image energy that the samples alone do not fix; true anatomy lies "
+                "there too, so it does not mean invented."
+            ),
+        ),
+        Score(
+            name="refutable_contrast",
+            value=float(maps["refutable_contrast"][inside].median()),
+            unit="reference intensity",
+            n=n,
+            meaning=(
+                "Smallest contrast of a feature of the stated width that the samples would "
+                "contradict, in the middle pixel of the object; fainter ones are not checked."
+            ),
+        ),
+        Score(
+            name="matched_filter_peak",
+            value=float(strongest.max()),
+            unit="standard deviations",
+            n=n,
+            meaning=(
+                "Strongest disagreement of samples and image for a feature of the stated width; "
+                f"among the {n} pixels searched some reach 3 by chance."
+            ),
+        ),
+    ]

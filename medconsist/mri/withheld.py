@@ -1,0 +1,192 @@
+"""Withheld evidence: the error on measured samples that the method did not see."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from medconsist.consistency.splits import Split, random_split
+from medconsist.errors import RefusedInputError
+from medconsist.mri.forward import Measurement
+from medconsist.mri.pattern import full_axis
+from medconsist.shapes import Array
+
+__all__ = ["WithheldConfig", "WithheldError", "withheld_error", "withhold"]
+
+_CENTRE = 4  # samples of the centre that are always seen (SSDU, doi:10.1002/mrm.28378)
+
+
+@dataclass(frozen=True)
+class WithheldConfig:
+    """How samples are withheld.
+
+    Parameters
+    ----------
+    fraction
+        Share of the samples outside the kept region, in (0, 1).
+    unit
+        ``"point"`` withholds single positions, ``"line"`` whole lines along the readout;
+        ``"pattern"`` takes lines where the mask is made of lines (and is not full), points
+        elsewhere. A point beside seen neighbours of its own readout is easier to predict.
+    splits
+        Number of independent draws; each costs one reconstruction.
+
+    Examples
+    --------
+    >>> WithheldConfig(fraction=0.2).splits
+    1
+    """
+
+    fraction: float = 0.1
+    unit: Literal["point", "line", "pattern"] = "pattern"
+    splits: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction < 1 or self.splits < 1:
+            msg = (
+                f"got fraction {self.fraction} and {self.splits} splits; allowed: a fraction in "
+                "(0, 1) and 1 split or more. 0.1 and 1 are usual."
+            )
+            raise RefusedInputError(msg)
+
+
+@dataclass(frozen=True)
+class WithheldError:
+    """The error of one draw, beside its noise floor.
+
+    Parameters
+    ----------
+    chi_square
+        ``sum |y - A x_keep|^2 / (n sigma^2)`` over the withheld samples; noise alone gives 1.
+    nrmse
+        ``sqrt(sum |y - A x_keep|^2 / sum |y|^2)``; noise alone gives ``nrmse_floor``.
+    nrmse_floor
+        ``sqrt(n sigma^2 / sum |y|^2)``.
+    noise_corrected
+        ``max(0, sum |y - A x_keep|^2 - n sigma^2) / sum |y|^2``; 0 at the noise floor.
+    n
+        Withheld samples, all coils and slices.
+
+    Examples
+    --------
+    >>> WithheldError(chi_square=1.0, nrmse=0.1, nrmse_floor=0.1, noise_corrected=0.0, n=80).n
+    80
+    """
+
+    chi_square: float
+    nrmse: float
+    nrmse_floor: float
+    noise_corrected: float
+    n: int
+
+
+def withhold(
+    mask: Bool[Tensor, "masks height width"],
+    *,
+    keep_region: Bool[Tensor, "*#masks height width"],
+    config: WithheldConfig,
+    generator: torch.Generator,
+) -> Split:
+    """Divide the acquired positions into seen and withheld ones.
+
+    ``keep_region`` (the calibration region, so that the coil maps never saw a withheld sample)
+    and the central 4 x 4 positions are always seen. The draw is made on the device of
+    ``generator``, so that it is the same wherever the mask lives.
+
+    Raises
+    ------
+    RefusedInputError
+        Nothing is left to withhold.
+    """
+    always = (keep_region | _centre(mask)).to(generator.device)
+    observed = mask.to(generator.device)
+    split = random_split(
+        observed,
+        config.fraction,
+        always_keep=always,
+        group=_lines(observed, config.unit),
+        generator=generator,
+    )
+    if not split.hold.flatten(1).any(1).all():
+        outside = int((observed & ~always).sum())
+        msg = (
+            f"a fraction {config.fraction} of the {outside} samples outside the kept region is "
+            "none in some slice; take a larger fraction, or unit='point'."
+        )
+        raise RefusedInputError(msg)
+    return Split(split.keep.to(mask.device), split.hold.to(mask.device))
+
+
+def withheld_error(
+    solve: Callable[[Measurement], Array], measurement: Measurement, split: Split
+) -> WithheldError:
+    """Reconstruct from the seen samples and compare with the withheld ones.
+
+    One reconstruction. Noise sets a floor of 1 on ``chi_square``; the noise of the seen samples
+    and the bias of the method come on top. That the method's settings were not tuned on these
+    samples is not checked: a lambda must be chosen on another draw.
+
+    Parameters
+    ----------
+    solve
+        Measurement to the image of each map set, ``slices sets height width``.
+    measurement
+        All samples; maps from the kept region.
+    split
+        See `withhold`.
+
+    Raises
+    ------
+    RefusedInputError
+        All withheld samples are zero.
+    """
+    images = solve(measurement.visible(split.keep))
+    asked = measurement.visible(split.hold)
+    wrong, power = _power(asked.samples - asked.operator(images)), _power(asked.samples)
+    if power == 0:
+        msg = (
+            f"all {asked.n_samples} withheld samples are zero: the mask marks samples that were "
+            "not measured. Pass the mask of the acquisition."
+        )
+        raise RefusedInputError(msg)
+    floor = asked.n_samples * measurement.sigma**2
+    return WithheldError(
+        chi_square=wrong / floor,
+        nrmse=math.sqrt(wrong / power),
+        nrmse_floor=math.sqrt(floor / power),
+        noise_corrected=max(0.0, wrong - floor) / power,
+        n=asked.n_samples,
+    )
+
+
+def _power(samples: Tensor) -> float:
+    return float(samples.abs().square().sum(dtype=torch.float64))
+
+
+def _lines(mask: Tensor, unit: str) -> Tensor | None:
+    axis = full_axis(mask)
+    if unit == "pattern":
+        unit = "point" if axis is None or bool(mask.all()) else "line"
+    if unit == "point":
+        return None
+    if axis is None:
+        msg = (
+            "the mask is not made of whole lines, so none can be withheld; use unit='point' or "
+            "unit='pattern'."
+        )
+        raise RefusedInputError(msg)
+    height, width = mask.shape[1:]
+    if axis == "height":
+        return torch.arange(width, device=mask.device).expand(height, width)
+    return torch.arange(height, device=mask.device)[:, None].expand(height, width)
+
+
+def _centre(mask: Tensor) -> Tensor:
+    centre = torch.zeros(mask.shape[1:], dtype=torch.bool, device=mask.device)
+    top, left = (max(n // 2 - _CENTRE // 2, 0) for n in mask.shape[1:])
+    centre[top : top + _CENTRE, left : left + _CENTRE] = True
+    return centre

@@ -1,0 +1,132 @@
+"""The numbers beside the images, as text: metrics, methods, and where a result comes from."""
+
+import json
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from medconsist.results.schema import Metric, Result
+from medconsist.viewing.panes import IMAGE_TITLES
+
+__all__ = [
+    "key_label",
+    "method_settings",
+    "method_words",
+    "metric_tables",
+    "model_words",
+    "number",
+    "plain_name",
+    "provenance_rows",
+]
+
+
+def number(value: float, unit: str = "1") -> str:
+    """Return four significant digits and the unit; a pure number has none.
+
+    Examples
+    --------
+    >>> number(0.79034, "sigma^2"), number(12.0, "1")
+    ('0.7903 sigma^2', '12')
+    """
+    return f"{value:.4g}" if unit in ("", "1") else f"{value:.4g} {unit}"
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a number in words.
+
+    Examples
+    --------
+    >>> plain_name("withheld_error")
+    'withheld error'
+    """
+    return name.replace("_", " ").strip()
+
+
+def metric_tables(metrics: Sequence[Metric]) -> dict[str, list[list[str]]]:
+    """Return one table for each number: its name and what was counted, to image, value, interval.
+
+    Methods stand below each other under one heading only if they were counted over the same units.
+    """
+    tables: dict[str, list[list[str]]] = {}
+    for metric in metrics:
+        image = IMAGE_TITLES.get(metric.role, metric.role) if metric.role else "Result"
+        row = [image, number(metric.value, metric.unit), _interval(metric)]
+        tables.setdefault(_heading(metric), []).append(row)
+    return tables
+
+
+def model_words(result: Result) -> str:
+    """Return the model and its sha256, or that there is none."""
+    if result.model is None:
+        return "no model: classical method"
+    card = result.model.card or "no card"
+    return f"{result.model.name} ({card}), sha256 {result.model.sha256}"
+
+
+def provenance_rows(result: Result) -> list[list[str]]:
+    """Return where a result comes from, as pairs of name and value."""
+    versions = ", ".join(f"{name} {v}" for name, v in result.environment.versions.items())
+    return [
+        ["Key", result.key],
+        ["sha256 of this result", result.content_sha256],
+        *([f"Input: {role}", digest] for role, digest in result.inputs.items()),
+        ["Model", model_words(result)],
+        ["Configuration", json.dumps(result.config, sort_keys=True, ensure_ascii=False)],
+        ["Kind", f"{result.kind}, result version {result.result_version}"],
+        ["Seed", "nothing was drawn" if result.seed is None else str(result.seed)],
+        ["Device", result.device],
+        ["Finished", result.times.finished.isoformat(timespec="seconds")],
+        ["Code", result.environment.git_commit or "installed package, no commit"],
+        ["Versions", versions],
+    ]
+
+
+def key_label(result: Result, *, current: bool) -> str:
+    """Return how one key is named in the list of results of a case."""
+    words = [
+        "current" if current else "older",
+        str(method_settings(result, "reconstruction").get("name", result.kind)),
+        result.times.finished.strftime("%Y-%m-%d %H:%M"),
+        result.key[:8],
+    ]
+    return " · ".join(words)
+
+
+def method_settings(result: Result, role: str) -> dict[str, JsonValue]:
+    """Return the settings of the method that made an image, empty if the result names none.
+
+    They are looked up in ``config["methods"][role]``; ``name`` is the name of the method.
+    """
+    methods = result.config.get("methods")
+    found = methods.get(role) if isinstance(methods, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def method_words(result: Result, role: str) -> str:
+    """Return the method of an image and its numbers on one line, empty if unknown.
+
+    Examples
+    --------
+    A reconstruction by compressed sensing gives ``Compressed sensing, lambda 0.005``.
+    """
+    settings = dict(method_settings(result, role))
+    name = settings.pop("name", None)
+    numbers = [
+        f"{plain_name(key)} {value:g}"
+        for key, value in settings.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    title = IMAGE_TITLES.get(str(name), str(name)) if name else ""
+    return ", ".join(filter(None, [title if role == "reconstruction" else "", *numbers]))
+
+
+def _interval(metric: Metric) -> str:
+    if metric.ci_low is None or metric.ci_high is None:
+        return ""
+    return f"{metric.ci_low:.4g} to {metric.ci_high:.4g}"
+
+
+def _heading(metric: Metric) -> str:
+    plural = "" if metric.n == 1 or metric.unit_of_analysis.endswith("s") else "s"
+    counted = f"{metric.n} {metric.unit_of_analysis}{plural}"
+    return " · ".join(filter(None, [plain_name(metric.name), metric.split, counted]))

@@ -1,0 +1,85 @@
+"""Build the wheel and use it alone, in an empty environment: help, a reconstruction, the page.
+
+Run by ``make wheel-test``; not collected by pytest, because it installs packages.
+"""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE_TIMEOUT_S = 60.0
+
+logger = logging.getLogger("wheel_check")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command and return its stdout; a failure ends the check."""
+    logger.info("$ %s", " ".join(map(str, command)))
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"failed with code {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def page_answers(url: str) -> bool:
+    """Wait until the page's health route answers."""
+    end = time.monotonic() + PAGE_TIMEOUT_S
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:  # noqa: S310
+                return bool(answer.read() == b"ok")
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.3)
+    return False
+
+
+def main() -> None:
+    """Build, install, use."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+        wheel = next(folder.glob("medconsist-*.whl"))
+        run(sys.executable, "-m", "venv", folder / "empty", cwd=folder)
+        bin_ = folder / "empty" / "bin"
+        pip = (bin_ / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
+        constraints = ROOT / "constraints.txt"
+        run(*pip, "install", "-c", constraints, f"{wheel}[mri,viewer]", cwd=folder)
+        medconsist = bin_ / "medconsist"
+        if "reconstruct" not in run(medconsist, "mri", "--help", cwd=folder):
+            sys.exit("the help of the installed wheel does not name reconstruct")
+        run(medconsist, "mri", "simulate", "--out", "scans", "--size", "64", "--slices", "1", cwd=folder)
+        scan = next((folder / "scans").glob("*.h5"))
+        said = run(medconsist, "mri", "reconstruct", scan, "--out", "results", "--json", cwd=folder)
+        if not Path(json.loads(said)["result"]).is_file():
+            sys.exit(f"the reconstruction wrote no result: {said}")
+        port = free_port()
+        view = [str(medconsist), "view", "--results", "results", "--port", str(port)]
+        server = subprocess.Popen(view, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if not page_answers(f"http://127.0.0.1:{port}"):
+                sys.exit("the page of the installed wheel did not answer")
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+    logger.info("wheel: help, a reconstruction and the page work in an empty environment")
+
+
+if __name__ == "__main__":
+    main()
