@@ -4,8 +4,8 @@ from pathlib import Path
 
 from medconsist.mri.methods import CompressedSensing
 from medconsist.mri.report import as_text
-from medconsist.mri.settings import Reconstruction
 from medconsist.mri.scan_series import Series, write_series
+from medconsist.mri.settings import Reconstruction
 from medconsist.mri.task import Job, reconstruct_file
 
 __all__ = ["run_demo"]

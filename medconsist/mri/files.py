@@ -1,11 +1,10 @@
 """What every reader asks of a file: that it is there, that it fits the budget, what it is."""
 
-import hashlib
 from pathlib import Path
 
 from medconsist.errors import BudgetError, MissingInputError, RefusedInputError
 
-__all__ = ["check_budget", "require_file", "sha256_of"]
+__all__ = ["check_budget", "require_file"]
 
 _MIB = 2**20
 
@@ -43,9 +42,3 @@ def check_budget(path: Path, claimed_bytes: int, budget_bytes: int) -> None:
             f"{budget_bytes / _MIB:.6g} MiB. If the file is sound, raise budget_bytes."
         )
         raise BudgetError(msg)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,7 @@ the volume. Images are in the units of the samples.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -56,6 +56,7 @@ def combine_sets(images: SetImages) -> ComplexImages:
     return torch.linalg.vector_norm(images, dim=1) * phase
 
 
+@dataclass(frozen=True)
 class Method(ABC):
     """A reconstruction: called with a `Measurement`, it returns one complex image per slice."""
 
@@ -76,14 +77,6 @@ class Method(ABC):
     def __call__(self, measurement: Measurement) -> ComplexImages:
         """Return one image per slice, by `combine_sets`."""
         return combine_sets(self.solve(measurement))
-
-    def fixed(self, measurement: Measurement) -> "Method":  # noqa: ARG002  the default needs none
-        """Return the method with everything fixed that it estimates from a measurement.
-
-        Compare runs on parts or changed copies of the samples with the fixed method, so that
-        they differ by the samples alone.
-        """
-        return self
 
 
 @dataclass(frozen=True)
@@ -204,11 +197,6 @@ class CompressedSensing(Method):
             msg = f"scale got {self.scale}; allowed: positive and finite, or None to estimate it."
             raise RefusedInputError(msg)
 
-    def fixed(self, measurement: Measurement) -> "Method":
-        """Return the method with the scale of these samples."""
-        scale = self.scale or bart_scale(measurement.samples, measurement.mask)
-        return replace(self, scale=scale)
-
     def fixed(self, measurement: Measurement) -> "CompressedSensing":
         """Return the method with the scale of this measurement."""
         return replace(self, scale=self._scale_of(measurement))
@@ -230,39 +218,6 @@ class CompressedSensing(Method):
 
 
 def method_named(
-    name: str, *, lambda_: float | None = None, regulariser: str = "wavelet"
-) -> Method:
-    """Return the method of a command line; None leaves the default weight.
-
-    Parameters
-    ----------
-    name
-        ``"zerofilled"``, ``"cgsense"`` or ``"cs"``.
-    lambda_
-        Regularisation weight; the zero-filled image has none.
-    regulariser
-        Of ``"cs"``.
-
-    Raises
-    ------
-    RefusedInputError
-        An unknown name, or a parameter that the method does not have.
-    """
-    known: dict[str, type[Method]] = {m.name: m for m in (Zerofilled, CgSense, CompressedSensing)}
-    if name not in known:
-        msg = f"method got {name!r}; allowed: {', '.join(known)}."
-        raise RefusedInputError(msg)
-    parameters: dict[str, float | str] = {} if lambda_ is None else {"lambda_": lambda_}
-    if name == "cs" or regulariser != "wavelet":
-        parameters["regulariser"] = regulariser
-    allowed = {one.name for one in fields(known[name])}
-    for parameter in parameters.keys() - allowed:
-        msg = f"{name} has no {parameter.rstrip('_')}; leave it out, or choose another method."
-        raise RefusedInputError(msg)
-    return known[name](**parameters)
-
-
-def method_named(
     name: str, *, lambda_: float | None = None, regulariser: Literal["wavelet", "tv"] = "wavelet"
 ) -> Method:
     """Return the method of that name, with its own weight where none is given.
@@ -270,20 +225,23 @@ def method_named(
     Raises
     ------
     RefusedInputError
-        The name is unknown, or a weight is given to a method that has none.
+        The name is unknown, or the method has no weight or no choice of regulariser.
 
     Examples
     --------
     >>> method_named("cgsense", lambda_=0.01)
     CgSense(lambda_=0.01, iterations=30)
     """
-    weight = {} if lambda_ is None else {"lambda_": lambda_}
+    if regulariser != "wavelet" and name != "cs":
+        msg = f"--regulariser {regulariser} was given, but {name} has none; leave it out."
+        raise RefusedInputError(msg)
     match name:
         case "cs":
-            return CompressedSensing(regulariser=regulariser, **weight)
+            sparse = CompressedSensing(regulariser=regulariser)
+            return sparse if lambda_ is None else replace(sparse, lambda_=lambda_)
         case "cgsense":
-            return CgSense(**weight)
-        case "zerofilled" if not weight:
+            return CgSense() if lambda_ is None else CgSense(lambda_=lambda_)
+        case "zerofilled" if lambda_ is None:
             return Zerofilled()
         case "zerofilled":
             msg = f"--lambda {lambda_} was given, but zerofilled has no weight; leave it out."

@@ -122,7 +122,7 @@ def prepare(
         if config.compress_to is not None:
             whitened = compress_coils(whitened, config.compress_to)
     scale = _scale(whitened.data)
-    calibration = torch.zeros(whitened.mask.shape[1:], dtype=torch.bool, device=whitened.mask.device)
+    calibration = torch.zeros_like(whitened.mask[0])
     if given is None:
         region = find_acs(whitened.mask, kernel=config.espirit.kernel).limited(config.calibration)
         calibration[region.rows, region.columns] = True

@@ -6,11 +6,11 @@ from typing import Any
 import medconsist
 from medconsist.mri.evaluation import method_of
 from medconsist.mri.task import Outcome
-from medconsist.results.bench import BenchRow
+from medconsist.results.bench import BenchRow, Target
 from medconsist.results.folder import RESULT_NAME
 from medconsist.results.schema import Result
 
-__all__ = ["as_json", "as_text", "rows_text"]
+__all__ = ["aligned", "as_json", "as_text", "rows_text", "targets_text"]
 
 HEADLINE_SCORES = (
     "withheld_error",
@@ -57,6 +57,15 @@ def rows_text(rows: Sequence[BenchRow]) -> str:
     return aligned(table)
 
 
+def targets_text(targets: Sequence[Target]) -> str:
+    """Return targets as a table: what was wanted, what was seen."""
+    table = [("target", "wanted", "seen", "met")]
+    for target in targets:
+        seen = target.seen if isinstance(target.seen, str) else f"{target.seen:.4g}"
+        table.append((target.name, target.wanted, seen, "yes" if target.met else "NO"))
+    return aligned(table)
+
+
 def aligned(table: Sequence[Sequence[str]]) -> str:
     """Return rows with their columns padded to one width."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
@@ -72,7 +81,10 @@ def _quality(result: Result) -> list[str]:
     for metric in result.metrics:
         by_role.setdefault(metric.role or "reconstruction", {})[metric.name] = metric.value
     header = ("beside the reference", *names)
-    lines = [(method_of(result, role), *(f"{v[n]:.4g}" for n in names)) for role, v in by_role.items()]
+    lines = [
+        (method_of(result, role), *(f"{values[name]:.4g}" for name in names))
+        for role, values in by_role.items()
+    ]
     return ["", aligned([header, *lines])]
 
 

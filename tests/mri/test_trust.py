@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from medconsist.mri.features import (
 )
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import CgSense, CompressedSensing
+from medconsist.mri.prepare import Prepared, prepare
+from medconsist.mri.readers import read_kspace
 from medconsist.mri.refutability import feature_energy, matched_filter, refutable_contrast
 from medconsist.mri.residual import GroupResidual, degrees_of_freedom, residual_groups
 from medconsist.mri.trust import MriTrust, TrustConfig, judge
@@ -34,6 +37,11 @@ from tests.mri.linear_scan import (
     scan_of,
     white,
 )
+
+
+@pytest.fixture(scope="module")
+def real_slice(data_dir: Path) -> Prepared:
+    return prepare(read_kspace(data_dir / "mri" / "sigpy_cartesian_ksp.npy"))
 
 
 @pytest.fixture
@@ -342,6 +350,34 @@ def test_a_lost_lesion_shows_in_a_linear_reconstruction_that_smooths_it(
     z = trust.maps["matched_filter"]
     assert math.dist(divmod(int(z[0].argmax()), SHAPE[1]), (24, 15)) <= 2
     assert float(z[0].max()) > 3
+
+
+def test_the_slices_of_a_volume_do_not_know_each_other(generator: Generator) -> None:
+    scan = random_signal(generator, signal=1.0, sigma=0.3)
+    whole = scan.measurement
+    first = replace(whole, samples=whole.samples[:1], maps=whole.maps[:1])
+    energy = feature_energy(whole, 2.5)
+    torch.testing.assert_close(energy[:1], feature_energy(first, 2.5))
+    unknown = not_determined(whole, scan.truth[:, None], weight=0.1)[:1]
+    alone = not_determined(first, scan.truth[:1, None], weight=0.1)
+    torch.testing.assert_close(unknown, alone)
+    z = matched_filter(whole, scan.truth, scan.noise, fwhm_px=2.5, energy=energy)[:1]
+    single = matched_filter(first, scan.truth[:1], scan.noise[:1], fwhm_px=2.5, energy=energy[:1])
+    torch.testing.assert_close(z, single)
+
+
+@pytest.mark.data
+def test_detectability_on_the_real_slice_grows_with_width_as_measured_before(
+    real_slice: Prepared,
+) -> None:
+    measurement = real_slice.measurement
+    norms = []
+    for fwhm in (1.5, 2.5, 4.0, 8.0):
+        feature = feature_at(106, 90, fwhm, (230, 180)).to(torch.complex64)
+        norms.append(float(predict(measurement, feature[None]).norm()))
+    # d' 1.25 / 2.6 / 5.0 / 12 of the reference table, rounded to two digits
+    ratios = [norm / norms[0] for norm in norms]
+    assert ratios == pytest.approx([1.0, 2.08, 4.0, 9.6], rel=0.02)
 
 
 # The record

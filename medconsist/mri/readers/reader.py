@@ -9,7 +9,7 @@ from torch import Tensor
 from medconsist.errors import RefusedInputError, TruncatedFileError
 from medconsist.mri.centring import centre_axis
 from medconsist.mri.cfl import cfl_pair
-from medconsist.mri.files import require_file, sha256_of
+from medconsist.mri.files import require_file
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.pattern import describe_pattern
 from medconsist.mri.readers.acquired import acquired_mask, read_mask
@@ -17,6 +17,7 @@ from medconsist.mri.readers.bart_file import read_bart_kspace
 from medconsist.mri.readers.fastmri import read_fastmri
 from medconsist.mri.readers.numpy_file import read_numpy_kspace
 from medconsist.mri.readers.volume import Volume
+from medconsist.results.digests import sha256_of_path
 
 __all__ = ["DEFAULT_BUDGET_BYTES", "KNOWN_KINDS", "read_kspace"]
 
@@ -86,7 +87,7 @@ def read_kspace(
     if mask is not None:
         given = read_mask(mask, budget_bytes=budget_bytes)
         files = (*files, mask) if mask.is_file() else (*files, *cfl_pair(mask))
-    source = {file.name: sha256_of(file) for file in files}
+    source = {file.name: sha256_of_path(file) for file in files}
     return _to_kspace(volume, given, source)
 
 
