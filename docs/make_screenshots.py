@@ -15,13 +15,16 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from medconsist.viewing.launch import command
+from medconsist.viewing.overlay import COLOURMAPS, colour_table
 
 WAIT_MS = 60_000
-WIDTH_PX = 1120
+WIDTH_PX = 1280
+N_SEEN = 176  # with 40 of each colour bar: the 256 colours of a palette
 
 
 def main(results: Path, out: Path) -> None:
@@ -67,10 +70,16 @@ def photograph(address: str, out: Path) -> None:
 
 
 def store(page: Page, path: Path) -> None:
-    """Write a screenshot, reduced to the width of a text column so that a clone stays small."""
+    """Write a screenshot of 1280 columns in 256 colours, so that a clone stays small."""
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     height = round(picture.height * WIDTH_PX / picture.width)
-    picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS).save(path, optimize=True)
+    picture = picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
+    seen = np.array(picture.quantize(N_SEEN).getpalette() or [])[: 3 * N_SEEN].reshape(-1, 3)
+    # Few pixels have the colours of a colour bar; left to themselves, they would become bands.
+    bars = [colour_table(name)[::6][:40] for name in COLOURMAPS]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([seen, *bars]).astype(np.uint8).tobytes())
+    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ class CaseLine:
 
     @property
     def title(self) -> str:
-        """Patient, case and item, as far as they have names."""
-        return " › ".join(name for name in (self.patient, self.case, self.item) if name)
+        """Patient, case and item, as far as they have names of their own."""
+        names = dict.fromkeys(name for name in (self.patient, self.case, self.item) if name)
+        return " › ".join(names)
 
     @property
     def state(self) -> str:

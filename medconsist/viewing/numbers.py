@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from medconsist.results.schema import Metric, Result
-from medconsist.viewing.panes import IMAGE_TITLES
+from medconsist.viewing.panes import IMAGE_TITLES, IMAGE_WORDS
 
 __all__ = [
     "key_label",
@@ -48,7 +48,8 @@ def metric_tables(metrics: Sequence[Metric]) -> dict[str, list[list[str]]]:
     Methods stand below each other under one heading only if they were counted over the same units.
     """
     tables: dict[str, list[list[str]]] = {}
-    for metric in metrics:
+    order = list(IMAGE_TITLES)
+    for metric in sorted(metrics, key=lambda m: order.index(m.role) if m.role in order else -1):
         image = IMAGE_TITLES.get(metric.role, metric.role) if metric.role else "Result"
         row = [image, number(metric.value, metric.unit), _interval(metric)]
         tables.setdefault(_heading(metric), []).append(row)
@@ -103,7 +104,7 @@ def method_settings(result: Result, role: str) -> dict[str, JsonValue]:
 
 
 def method_words(result: Result, role: str) -> str:
-    """Return the method of an image and its numbers on one line, empty if unknown.
+    """Return the method of an image and its numbers on one line, or what the image is at all.
 
     Examples
     --------
@@ -117,7 +118,8 @@ def method_words(result: Result, role: str) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     title = IMAGE_TITLES.get(str(name), str(name)) if name else ""
-    return ", ".join(filter(None, [title if role == "reconstruction" else "", *numbers]))
+    words = ", ".join(filter(None, [title if role == "reconstruction" else "", *numbers]))
+    return words or IMAGE_WORDS.get(role, "")
 
 
 def _interval(metric: Metric) -> str:

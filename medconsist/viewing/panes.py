@@ -12,7 +12,15 @@ from medconsist.results.schema import ArrayRecord, Result
 from medconsist.results.store import StoredResult
 from medconsist.viewing.windowing import magnitude
 
-__all__ = ["IMAGE_TITLES", "Pane", "first_choice", "image_roles", "read_pane", "sampled"]
+__all__ = [
+    "IMAGE_TITLES",
+    "IMAGE_WORDS",
+    "Pane",
+    "first_choice",
+    "image_roles",
+    "read_pane",
+    "sampled",
+]
 
 IMAGE_TITLES: Mapping[str, str] = MappingProxyType(
     {
@@ -24,6 +32,14 @@ IMAGE_TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Role of an image and its title, in the order of the panes: the original first."""
+
+IMAGE_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "zerofilled": "measured samples and nothing else",
+        "reference": "what the others are compared with",
+    }
+)
+"""Role of an image that no setting describes, and what it is."""
 
 _SLICE_AXES = ("slices", "height", "width")
 

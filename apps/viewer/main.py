@@ -1,0 +1,482 @@
+"""The viewer page: one case, its reconstructions side by side, and the evidence for them.
+
+Run it with ``medconsist view --results DIR``, or directly::
+
+    streamlit run apps/viewer/main.py --server.address 127.0.0.1 -- --results DIR
+
+The folder may also come from the environment variable MEDCONSIST_RESULTS.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from medconsist.errors import MedconsistError
+from medconsist.results.store import ResultStore, StoredResult, studies
+from medconsist.results.trust import VALIDITY
+from medconsist.viewing.case_list import CaseLine, KeyLine, case_lines, find, key_lines
+from medconsist.viewing.compare import DIFFERENCE_SHARE, absolute_difference
+from medconsist.viewing.markup import NOTICE, badges, markdown, readable, safe, table
+from medconsist.viewing.numbers import (
+    method_words,
+    metric_tables,
+    model_words,
+    provenance_rows,
+)
+from medconsist.viewing.orientation import edge_letters, ruler_mm
+from medconsist.viewing.overlay import Scale, colour_bar, colourise
+from medconsist.viewing.panes import IMAGE_TITLES, Pane, first_choice
+from medconsist.viewing.picture import encode_png
+from medconsist.viewing.reading import Reading, WindowPercent, open_reading, original_elsewhere
+from medconsist.viewing.scores import score_cards
+from medconsist.viewing.trust_maps import draw_map, style_of
+from medconsist.viewing.windowing import Window, percentile_window, to_uint8
+
+PANES_PER_ROW = 3
+LISTED_CASES = 30
+FEW_CASES = 8
+
+STYLE = Path(__file__).with_name("style.css")
+
+
+def results_folder() -> Path | None:
+    """Return the folder of ``--results``, else of the environment, else None."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--results", default=os.environ.get("MEDCONSIST_RESULTS"))
+    named = parser.parse_known_args(sys.argv[1:])[0].results
+    return Path(named) if named else None
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def listed_cases(root: Path, study: str) -> list[CaseLine]:
+    """Return the case list; read again after ten seconds, for jobs may be running."""
+    return case_lines(ResultStore(root, study))
+
+
+@st.cache_resource(max_entries=8, ttl=600, show_spinner="Verifying the stored result ...")
+def opened(_stored: StoredResult, folder: Path, content_sha256: str) -> Reading:
+    """Return the verified arrays of a result; ``content_sha256`` names its exact bytes."""
+    del folder, content_sha256  # they are the name in the cache
+    return open_reading(_stored)
+
+
+def main() -> None:
+    """Draw the page."""
+    st.set_page_config(page_title="medconsist", layout="wide")
+    st.html(STYLE)
+    root = results_folder()
+    names = studies(root) if root else []
+    if root is None or not names:
+        draw_empty(root)
+        return
+    with st.sidebar:
+        store = ResultStore(root, choose_study(names))
+        line = choose_case(listed_cases(root, store.study))
+        keys = key_lines(store, line.case)
+        key = choose_key(line.case, keys)
+    draw_result(store, line, key, keys)
+
+
+def draw_empty(root: Path | None) -> None:
+    """Say that there is nothing to show, and how to change that."""
+    st.html(f'<p class="mc-notice">{NOTICE}</p>')
+    place = "No results folder was named." if root is None else f"No finished result in {root}."
+    st.html(
+        f"<p>{safe(place)} Make one with <code>medconsist demo</code> or "
+        "<code>medconsist mri reconstruct INPUT --out DIR</code>, then open it with "
+        "<code>medconsist view --results DIR</code>.</p>"
+    )
+
+
+def choose_study(names: Sequence[str]) -> str:
+    """Let the reader choose a study, if there are several."""
+    follow_link("study", names)
+    if len(names) == 1:
+        return names[0]
+    chosen = st.selectbox("Study", names, key="study", format_func=readable)
+    st.query_params["study"] = chosen
+    return chosen
+
+
+def choose_case(lines: Sequence[CaseLine]) -> CaseLine:
+    """Let the reader choose a case from the list, in order of name."""
+    by_case = {line.case: line for line in lines}
+    follow_link("case", list(by_case))
+    words = ""
+    if len(lines) > FEW_CASES:
+        words = st.text_input("Find a case", key="find", placeholder="patient or case") or ""
+    found = [line.case for line in find(lines, words)]
+    held = st.session_state.get("case")
+    shown = found[:LISTED_CASES]
+    if held in by_case and held not in shown:
+        shown = [held, *shown]
+    with st.container(height=min(64 * max(len(shown), 1) + 24, 280), border=False):
+        case = st.radio(
+            f"Cases ({len(found)} of {len(lines)})",
+            shown or list(by_case)[:1],
+            key="case",
+            format_func=lambda name: markdown(by_case[name].title),
+            captions=[markdown(by_case[name].state) for name in shown] or None,
+        )
+    if len(found) > LISTED_CASES:
+        st.caption(f"{len(found) - LISTED_CASES} more: type to find them.")
+    st.query_params["case"] = case
+    return by_case[case]
+
+
+def choose_key(case: str, keys: Sequence[KeyLine]) -> KeyLine:
+    """Let the reader choose a result of the case: the current one, or an older one."""
+    by_key = {line.key: line for line in keys}
+    name = f"key {case}"
+    follow_link("key", list(by_key), state=name)
+    key = st.selectbox(
+        "Result",
+        list(by_key),
+        key=name,
+        format_func=lambda key: readable(by_key[key].label),
+        help="The current result is shown first. Older results stay as they were.",
+    )
+    return by_key[key]
+
+
+def follow_link(name: str, allowed: Sequence[str], *, state: str | None = None) -> None:
+    """Take the first choice from the address of the page, if it names something that is here."""
+    asked = st.query_params.get(name)
+    if asked in allowed:
+        st.session_state.setdefault(state or name, asked)
+
+
+def draw_result(store: ResultStore, line: CaseLine, key: KeyLine, keys: Sequence[KeyLine]) -> None:
+    """Draw one result, or the original alone where the result cannot be read."""
+    try:
+        stored = store.read(line.case, key.key)
+    except MedconsistError as error:
+        draw_unreadable(store, line, str(error), [k.key for k in keys if k != key])
+        return
+    reading = opened(stored, stored.folder.path, stored.result.content_sha256)
+    begin_reading(reading, key)
+    draw_strip(line, key, reading)
+    if not reading.drawable:
+        draw_problems(reading)
+        return
+    with st.sidebar:
+        window = choose_window(reading)
+        invert = st.toggle("Invert", key="invert")
+        pair = choose_pair(reading)
+        overlay = choose_map(reading)
+    images, numbers = st.columns([3.1, 1], gap="medium")
+    with images:
+        index = choose_slice(reading)
+        draw = partial(to_uint8, window=window, invert=invert)
+        cells = [
+            partial(draw_image, pane, index, draw, words=method_words(reading.result, role))
+            for role, pane in reading.images.items()
+        ]
+        cells.append(partial(draw_difference, reading, index, pair))
+        if overlay is not None:
+            cells.append(partial(overlay, index, draw, pair[0]))
+        draw_grid(cells)
+        draw_metrics(reading)
+        draw_provenance(reading)
+    with numbers:
+        draw_numbers(reading)
+        draw_samples(reading, index)
+
+
+def begin_reading(reading: Reading, key: KeyLine) -> None:
+    """Start a newly opened result with its auto window and its middle slice."""
+    if st.session_state.get("opened") != key.key:
+        st.session_state["opened"] = key.key
+        st.session_state["slice"] = reading.n_slices // 2 + 1
+        set_window(reading.presets["Auto"])
+
+
+def set_window(percent: WindowPercent) -> None:
+    """Put level and width into the sliders and the number fields."""
+    for name, value in (("level", percent.level), ("width", percent.width)):
+        st.session_state[f"{name}_slider"] = st.session_state[f"{name}_number"] = value
+
+
+def copy_state(source: str, target: str) -> None:
+    """Let a slider and its number field say the same."""
+    st.session_state[target] = st.session_state[source]
+
+
+def choose_window(reading: Reading) -> Window:
+    """Let the reader set the one window of all panes."""
+    st.html('<h2 class="mc-h">Window, shared by all images</h2>')
+    for column, (name, percent) in zip(st.columns(2) * 2, reading.presets.items(), strict=False):
+        column.button(name, on_click=set_window, args=(percent,), width="stretch")
+    level = linked_number("Level", "level", 0.0, reading.limit)
+    width = linked_number("Width", "width", 0.1, reading.limit)
+    window = WindowPercent(level, width).window(reading.white)
+    st.html(
+        f'<p class="mc-small">Per cent of the white level {reading.white:.4g}, the 99th percentile '
+        f"of all images. Black {window.low:.4g}, white {window.high:.4g}.</p>"
+    )
+    return window
+
+
+def linked_number(label: str, name: str, low: float, high: float) -> float:
+    """Return a number that has a slider and a field, both reachable by keyboard."""
+    slider, number = f"{name}_slider", f"{name}_number"
+    wide, narrow = st.columns([2, 1], vertical_alignment="bottom")
+    wide.slider(
+        f"{label} [%]",
+        low,
+        high,
+        step=0.1,
+        format="%.1f",
+        key=slider,
+        on_change=copy_state,
+        args=(slider, number),
+    )
+    narrow.number_input(
+        f"{label} [%] as a number",
+        low,
+        high,
+        step=1.0,
+        key=number,
+        on_change=copy_state,
+        args=(number, slider),
+        label_visibility="collapsed",
+        format="%.1f",
+    )
+    return float(st.session_state[slider])
+
+
+def choose_pair(reading: Reading) -> tuple[str, str]:
+    """Let the reader choose the image to examine and the one to compare it with."""
+    roles = reading.drawable
+    st.html('<h2 class="mc-h">Compare</h2>')
+    first = first_choice(roles)
+    title = IMAGE_TITLES.__getitem__
+    examined = st.selectbox("Image", roles, index=roles.index(first), format_func=title)
+    others = [role for role in roles if role != examined] or roles
+    best = others.index("reference") if "reference" in others else 0
+    other = st.selectbox("Difference to", others, index=best, format_func=title)
+    return examined, other
+
+
+def choose_map(
+    reading: Reading,
+) -> Callable[[int, Callable[[np.ndarray], np.ndarray], str], None] | None:
+    """Let the reader choose a trust map and its opacity; None where the result holds no map."""
+    if not reading.maps:
+        return None
+    st.html('<h2 class="mc-h">Evidence map</h2>')
+    role = st.selectbox("Map", list(reading.maps), format_func=lambda name: style_of(name).title)
+    style = style_of(role)
+    scale = style.scale(reading.white)
+    opacity = st.slider("Opacity [%]", 0, 100, 60, key="opacity")
+    first = round(100 * style.show_from)
+    percent = st.slider("Show from [% of the scale]", 0, 100, first, key=f"from {role}")
+    return partial(
+        draw_overlay,
+        reading,
+        reading.maps[role],
+        opacity=opacity / 100,
+        show_from=percent / 100 * scale.high,
+    )
+
+
+def choose_slice(reading: Reading) -> int:
+    """Return the index of the slice on the screen; the reader counts from 1."""
+    if reading.n_slices == 1:
+        st.html('<p class="mc-small">One slice.</p>')
+        return 0
+    st.slider(f"Slice, 1 to {reading.n_slices}", 1, reading.n_slices, key="slice")
+    return int(st.session_state["slice"]) - 1
+
+
+def draw_strip(line: CaseLine, key: KeyLine, reading: Reading) -> None:
+    """Name patient, case and study, the notice, and what is unknown."""
+    result = reading.result
+    known = [pane.record.orientation for pane in reading.images.values()]
+    sized = [pane.pixel_mm for pane in reading.images.values()]
+    quiet = [f"study {result.study}", model_words(result)]
+    advise = [] if key.current else ["older result, not the current one"]
+    if None in known or not known:
+        advise.append("orientation unknown")
+    if None in sized or not sized:
+        advise.append("voxel size unknown")
+    st.html(
+        f'<div class="mc-strip"><h1>{safe(line.title)}</h1>{badges(quiet)}'
+        f'{badges(advise, tone="advise")}<span class="mc-notice">{NOTICE}</span></div>'
+    )
+
+
+def draw_grid(cells: Sequence[Callable[[], object]]) -> None:
+    """Draw the cells in rows of equal columns, so that all images have one size."""
+    for start in range(0, len(cells), PANES_PER_ROW):
+        columns = st.columns(PANES_PER_ROW, gap="small")
+        for column, cell in zip(columns, cells[start : start + PANES_PER_ROW], strict=False):
+            with column:
+                cell()
+
+
+def draw_heading(title: str, words: str) -> None:
+    """Name a pane above its image."""
+    below = safe(words)
+    st.html(f'<div class="mc-pane"><b>{safe(title)}</b><span title="{below}">{below}</span></div>')
+
+
+def draw_picture(picture: np.ndarray, pane: Pane, alt: str) -> None:
+    """Draw the picture with square millimetres, its edges and its ruler, as far as known."""
+    png = encode_png(picture, pixel_aspect=pane.pixel_aspect or 1.0)
+    st.image(png, width="stretch", output_format="PNG", alt=readable(alt))
+    words = []
+    if pane.record.orientation is not None:
+        words.append(edge_letters(pane.record.orientation).sentence)
+    if pane.pixel_mm is not None:
+        extent = picture.shape[1] * pane.pixel_mm[1]
+        words.append(f"bar {ruler_mm(extent)} mm")
+        st.html(
+            f'<div class="mc-ruler" style="width:{100 * ruler_mm(extent) / extent:.3f}%"></div>'
+        )
+    if words:
+        st.html(f'<p class="mc-small">{safe(" · ".join(words))}</p>')
+
+
+def draw_image(
+    pane: Pane, index: int, draw: Callable[[np.ndarray], np.ndarray], *, words: str = ""
+) -> None:
+    """Draw one reconstruction, or say why it is not there."""
+    draw_heading(pane.title, pane.record.description or words or pane.role)
+    if pane.values is None:
+        st.html(f'<div class="mc-problem">{safe(pane.problem)}</div>')
+        return
+    draw_picture(draw(pane.values[index]), pane, f"{pane.title}, slice {index + 1}")
+
+
+def draw_difference(reading: Reading, index: int, pair: tuple[str, str]) -> None:
+    """Draw the absolute difference of two images on its fixed scale."""
+    image, other = (reading.images[role] for role in pair)
+    if image.values is None or other.values is None:
+        return
+    scale = Scale(0.0, DIFFERENCE_SHARE * reading.white)
+    draw_heading("Absolute difference", f"{image.title} minus {other.title}")
+    difference = absolute_difference(image.values[index], other.values[index])
+    draw_picture(
+        colourise(difference, scale, name="cividis"), image, f"Difference, slice {index + 1}"
+    )
+    draw_legend("cividis", scale, f"fixed, {DIFFERENCE_SHARE:.0%} of the white level")
+
+
+def draw_overlay(
+    reading: Reading,
+    pane: Pane,
+    index: int,
+    draw: Callable[[np.ndarray], np.ndarray],
+    below: str,
+    *,
+    opacity: float,
+    show_from: float,
+) -> None:
+    """Draw a trust map over the examined image, with its legend and its meaning."""
+    style = style_of(pane.role)
+    scale = style.scale(reading.white)
+    draw_heading(style.title, f"over {IMAGE_TITLES[below]}")
+    image = reading.images[below]
+    if pane.values is None or image.values is None:
+        st.html(f'<div class="mc-problem">{safe(pane.problem)}</div>')
+        return
+    picture = draw_map(
+        draw(image.values[index]),
+        pane.values[index],
+        scale,
+        opacity=opacity,
+        show_from=show_from,
+    )
+    draw_picture(picture, image, f"{style.title}, slice {index + 1}")
+    draw_legend("viridis", scale, f"{style.unit}, shown from {show_from:.3g}")
+    st.html(f'<p class="mc-meaning">{safe(style.meaning)}</p>')
+
+
+def draw_legend(name: str, scale: Scale, words: str) -> None:
+    """Draw the colour bar with both ends and what they count."""
+    st.image(encode_png(colour_bar(name=name)), width="stretch", alt="Colour bar, low to high")
+    st.html(
+        f'<div class="mc-ends"><span>{scale.low:.3g}</span><span>{safe(words)}</span>'
+        f"<span>{scale.high:.3g}</span></div>"
+    )
+
+
+def draw_numbers(reading: Reading) -> None:
+    """Draw the trust scores and the notes of a result."""
+    result = reading.result
+    st.html('<h2 class="mc-h">What the measurement says</h2>')
+    if result.trust.scores:
+        st.html(score_cards(result.trust.scores) + f'<p class="mc-meaning">{safe(VALIDITY)}</p>')
+    else:
+        st.html('<p class="mc-small">This result holds no trust scores.</p>')
+    if result.notes:
+        st.html(
+            '<h2 class="mc-h">Notes</h2>'
+            + "".join(f'<p class="mc-small">{safe(note)}</p>' for note in result.notes)
+        )
+
+
+def draw_metrics(reading: Reading) -> None:
+    """Draw one table for each metric, in the columns of the images."""
+    tables = metric_tables(reading.result.metrics)
+    head = ["Image", "Value", "Interval"]
+    draw_grid([partial(st.html, table(head, tables[name], caption=name)) for name in tables])
+
+
+def draw_samples(reading: Reading, index: int) -> None:
+    """Draw where k-space was measured, and how many times faster that is than all of it."""
+    if reading.mask is None:
+        return
+    mask = reading.mask[index if len(reading.mask) > 1 else 0]
+    st.html('<h2 class="mc-h">Samples taken</h2>')
+    picture = np.where(mask, 255, 0).astype(np.uint8)
+    with st.columns([1, 1])[0]:
+        st.image(encode_png(picture), width="stretch", alt="Sampling mask, centre in the middle")
+    st.html(
+        f'<p class="mc-small">{int(mask.sum())} of {mask.size} positions of k-space, '
+        f"acceleration {mask.size / max(int(mask.sum()), 1):.2f}.</p>"
+    )
+
+
+def draw_provenance(reading: Reading) -> None:
+    """Draw where every pixel of this result comes from."""
+    with st.expander("Where this result comes from"):
+        rows = provenance_rows(reading.result)
+        st.html(table(["", "Value"], rows, caption="Provenance of this result"))
+
+
+def draw_problems(reading: Reading) -> None:
+    """Say why no image of a result can be drawn."""
+    problems = [f"{p.title}: {p.problem}" for p in reading.images.values()]
+    for problem in problems or ["This result holds no image."]:
+        st.html(f'<div class="mc-problem">{safe(problem)}</div>')
+    draw_provenance(reading)
+
+
+def draw_unreadable(
+    store: ResultStore, line: CaseLine, problem: str, others: Sequence[str]
+) -> None:
+    """Say that a result cannot be read, and show the original of another one without it."""
+    st.html(
+        f'<div class="mc-strip"><h1>{safe(line.title)}</h1>'
+        f'<span class="mc-notice">{NOTICE}</span></div>'
+        f'<div class="mc-problem">This result cannot be shown: {safe(problem)}</div>'
+    )
+    original = original_elsewhere(store, line.case, others)
+    if original is None or original.values is None:
+        st.html('<p class="mc-small">No other result of this case holds the original.</p>')
+        return
+    window = percentile_window([original.values])
+    with st.columns(PANES_PER_ROW)[0]:
+        middle = original.values.shape[0] // 2
+        draw_image(original, middle, partial(to_uint8, window=window))
+
+
+main()

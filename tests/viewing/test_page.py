@@ -1,0 +1,227 @@
+"""The page script run by Streamlit's own test harness, on results of the real store."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from medconsist.results.store import ResultStore
+from medconsist.viewing.launch import page
+from medconsist.viewing.markup import NOTICE
+
+WriteResult = Any
+TIMEOUT_S = 60  # two cores may be shared with other tests
+
+
+def opened(root: Path, monkeypatch: pytest.MonkeyPatch, **link: str) -> AppTest:
+    monkeypatch.setenv("MEDCONSIST_RESULTS", str(root))
+    app = AppTest.from_file(str(page()), default_timeout=TIMEOUT_S)
+    for name, value in link.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def words(app: AppTest) -> str:
+    """All HTML of the page, as one text."""
+    assert not app.exception
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def pane_titles(app: AppTest) -> list[str]:
+    return re.findall(r'class="mc-pane"><b>([^<]*)</b>', words(app))
+
+
+@pytest.fixture
+def root(write_result: WriteResult, tmp_path: Path) -> Path:
+    write_result(tmp_path, "scan-1", lambda_=0.01, minutes=0)
+    write_result(tmp_path, "scan-1", lambda_=0.02, minutes=5)
+    write_result(tmp_path, "scan-2", fields={"patient": "p-9"})
+    return tmp_path
+
+
+def test_the_first_screen_shows_the_case_its_images_and_the_notice(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(root, monkeypatch)
+    assert NOTICE in words(app)
+    assert "<h1>p-7 › scan-1</h1>" in words(app)
+    assert pane_titles(app) == [
+        "Zero-filled",
+        "Reconstruction",
+        "Reference",
+        "Absolute difference",
+        "Not determined by the data",
+    ]
+
+
+def test_the_numbers_stand_below_and_the_samples_beside_the_images(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = words(opened(root, monkeypatch))
+    assert "<caption>ssim · 3 slices</caption>" in shown
+    assert "0.91 to 0.95" in shown
+    assert "960 of 1920 positions of k-space, acceleration 2.00." in shown
+    assert "no model: classical method" in shown
+
+
+def test_what_is_unknown_is_said_and_no_letters_and_no_ruler_are_drawn(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = words(opened(root, monkeypatch))
+    assert "orientation unknown" in shown
+    assert "voxel size unknown" in shown
+    assert "top A" not in shown
+    assert 'class="mc-ruler"' not in shown
+
+
+def test_what_is_known_gets_letters_and_a_ruler(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axial = ((-1.0, 0.0, 0.0, 0.0), (0.0, -1.2, 0.0, 0.0), (0.0, 0.0, 5.0, 0.0))
+    geometry = {"spacing_mm": (5.0, 1.2, 1.0), "orientation": (*axial, (0.0, 0.0, 0.0, 1.0))}
+    write_result(tmp_path, array=geometry)
+    shown = words(opened(tmp_path, monkeypatch))
+    assert "left R · right L · top A · bottom P · bar 10 mm" in shown
+    assert "width:25.000%" in shown  # 10 mm of 40 columns of 1 mm
+    assert "unknown" not in shown
+
+
+def test_choosing_another_case_shows_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(root, monkeypatch)
+    app.radio(key="case").set_value("scan-2").run()
+    assert "<h1>p-9 › scan-2</h1>" in words(app)
+
+
+def test_a_link_opens_its_case(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(root, monkeypatch, case="scan-2")
+    assert "<h1>p-9 › scan-2</h1>" in words(app)
+
+
+def test_a_link_opens_its_study(
+    write_result: WriteResult, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "brain").rename(root / "spine")
+    write_result(root, "scan-7")
+    app = opened(root, monkeypatch, study="brain", case="scan-7")
+    assert "<h1>p-7 › scan-7</h1>" in words(app)
+    assert app.selectbox(key="study").options == ["brain", "spine"]
+    app.selectbox(key="study").select("spine").run()
+    assert "This result cannot be shown" in words(app)  # its files name another study
+
+
+def test_a_link_to_nowhere_opens_the_first_case(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(root, monkeypatch, case="../../scan-2")
+    assert "<h1>p-7 › scan-1</h1>" in words(app)
+
+
+def test_an_older_result_is_reachable_and_labelled(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(root, monkeypatch)
+    current, older = app.selectbox(key="key scan-1").options
+    assert current.startswith("current")
+    assert "older result, not the current one" not in words(app)
+    app.selectbox(key="key scan-1").select(older).run()
+    assert "older result, not the current one" in words(app)
+    assert "&quot;lambda_&quot;: 0.01" in words(app)
+
+
+def test_slider_and_number_of_the_window_say_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(root, monkeypatch)
+    app.slider(key="level_slider").set_value(30.0).run()
+    assert app.number_input(key="level_number").value == 30.0
+    app.number_input(key="width_number").set_value(44.0).run()
+    assert app.slider(key="width_slider").value == 44.0
+    app.button[0].click().run()  # Auto
+    assert app.number_input(key="level_number").value != 30.0
+
+
+def test_a_new_window_survives_a_change_of_slice(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(root, monkeypatch)
+    app.slider(key="level_slider").set_value(30.0).run()
+    app.slider(key="slice").set_value(3).run()
+    assert app.slider(key="level_slider").value == 30.0
+    assert not app.exception
+
+
+def test_every_trust_map_is_shown_with_its_meaning(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(root, monkeypatch)
+    (choice,) = [box for box in app.selectbox if box.label == "Map"]
+    for title in choice.options:
+        (box,) = [box for box in app.selectbox if box.label == "Map"]
+        box.select(title).run()
+        assert title in pane_titles(app)
+
+
+def test_scores_say_their_expectation_and_that_there_is_no_history(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = words(opened(root, monkeypatch))
+    assert "expected 1 sigma^2" in shown
+    assert "No history yet" in shown
+    assert "exchangeability only" in shown
+
+
+def test_a_broken_image_leaves_the_original_and_one_plain_sentence(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = write_result(tmp_path)
+    folder = tmp_path / "brain" / "scan-1" / result.key / "reconstruction.zarr"
+    chunk = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    chunk.chmod(0o644)
+    chunk.write_bytes(b"\0" * chunk.stat().st_size)
+    app = opened(tmp_path, monkeypatch)
+    assert "not as it was written" in words(app)
+    assert next(image.alt for image in images(app)) == "Zero-filled, slice 2"
+
+
+def test_an_unreadable_result_shows_the_original_of_another_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = ResultStore(root, "brain").current("scan-1")
+    path = root / "brain" / "scan-1" / str(current) / "result.json"
+    path.chmod(0o644)
+    path.write_text("{")
+    app = opened(root, monkeypatch)
+    assert "This result cannot be shown" in words(app)
+    assert NOTICE in words(app)
+    assert [image.alt for image in images(app)] == ["Zero-filled, slice 2"]
+
+
+def test_an_empty_folder_says_how_to_fill_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = words(opened(tmp_path, monkeypatch))
+    assert "medconsist demo" in shown
+    assert NOTICE in shown
+
+
+def test_hostile_texts_are_shown_as_text(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "<img src=//example.org/x onerror=alert(1)>"
+    fields = {
+        "notes": (evil,),
+        "config": {"methods": {"reconstruction": {"name": evil}}},
+        "patient": None,
+    }
+    write_result(tmp_path, fields=fields, array={"description": evil})
+    shown = words(opened(tmp_path, monkeypatch))
+    assert "&lt;img src=//example.org" in shown
+    assert "<img" not in shown
+
+
+def images(app: AppTest) -> list[Any]:
+    """The image elements of the page without the colour bars."""
+    found = [image for element in app.get("image") for image in element.proto.imgs]
+    return [image for image in found if not image.alt.startswith("Colour bar")]

@@ -1,0 +1,239 @@
+"""The page in a real Chromium, served on loopback by the command of `medconsist view`."""
+
+import io
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from medconsist.results.store import ResultStore
+from medconsist.viewing.launch import command
+from medconsist.viewing.markup import NOTICE
+from medconsist.viewing.reading import Reading, open_reading
+from medconsist.viewing.trust_maps import draw_map, style_of
+from medconsist.viewing.windowing import to_uint8
+
+pytestmark = pytest.mark.browser
+
+WriteResult = Any
+READY_S = 40  # a cold start on two shared cores
+WAIT_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def root(write_result: WriteResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("results")
+    write_result(folder, "scan-1")
+    write_result(folder, "scan-2", fields={"patient": "p-9"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the page on a free port of the loopback interface; end that process alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(command(root, port), stdout=stream, stderr=subprocess.STDOUT) as server,
+    ):
+        try:
+            wait_until_ready(f"http://127.0.0.1:{port}", server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def wait_until_ready(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health").close()  # noqa: S310  loopback
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"the viewer did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    # Chromium refuses its sandbox to root, and only then is it switched off.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page with everything that it asked for and complained about."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda channel: self.requests.append(channel.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._console)
+
+    def _console(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+
+@pytest.fixture(scope="module")
+def first_screen(browser: Browser, address: str) -> Iterator[Watched]:
+    """The page as it opens, for tests that only look."""
+    watched = open_page(browser, address)
+    yield watched
+    watched.page.close()
+
+
+@pytest.fixture
+def watched(browser: Browser, address: str) -> Iterator[Watched]:
+    """A page of its own, for tests that press keys."""
+    watched = open_page(browser, address)
+    yield watched
+    watched.page.close()
+
+
+def open_page(browser: Browser, address: str) -> Watched:
+    watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
+    watched.page.goto(address)
+    for title in ("Zero-filled", "Not determined by the data"):
+        expect(pane(watched.page, f"{title}, slice 2")).to_be_visible(timeout=WAIT_MS)
+    return watched
+
+
+def pane(page: Page, alt: str) -> Locator:
+    return page.get_by_alt_text(alt, exact=True)
+
+
+def pixels(watched: Watched, alt: str) -> np.ndarray:
+    """Download what the browser shows, as an array."""
+    shown = pane(watched.page, alt)
+    expect(shown).to_be_visible(timeout=WAIT_MS)
+    answer = watched.page.request.get(str(shown.evaluate("image => image.src")))
+    return np.asarray(Image.open(io.BytesIO(answer.body())))
+
+
+def reading(root: Path) -> Reading:
+    return open_reading(ResultStore(root, "brain").read("scan-1"))
+
+
+def volume(root: Path, role: str) -> np.ndarray:
+    shown = reading(root)
+    values = {**shown.images, **shown.maps}[role].values
+    assert values is not None
+    return values
+
+
+def test_the_page_asks_nobody_else_and_has_no_error(first_screen: Watched, address: str) -> None:
+    own = (address, address.replace("http", "ws"), "data:", f"blob:{address}")
+    assert [url for url in first_screen.requests if not url.startswith(own)] == []
+    assert first_screen.errors == []
+    assert first_screen.page.get_by_text(NOTICE).count() >= 1
+
+
+@pytest.mark.parametrize(
+    ("role", "title"),
+    [
+        ("zerofilled", "Zero-filled"),
+        ("reconstruction", "Reconstruction"),
+        ("reference", "Reference"),
+    ],
+)
+def test_the_asymmetric_phantom_is_drawn_in_place(
+    first_screen: Watched, root: Path, role: str, title: str
+) -> None:
+    shown = reading(root)
+    window = shown.presets["Auto"].window(shown.white)
+    expected = to_uint8(volume(root, role)[1], window)
+    drawn = pixels(first_screen, f"{title}, slice 2")
+    assert (drawn == expected).all()
+    for changed in (expected[::-1], expected[:, ::-1], np.roll(expected, 1, 1)):
+        assert (changed != expected).any()  # the phantom can tell
+
+
+def test_the_browser_shows_every_pane_upright_and_in_proportion(first_screen: Watched) -> None:
+    shown = pane(first_screen.page, "Reference, slice 2")
+    box = shown.bounding_box()
+    assert box is not None
+    # The browser rounds both sides of a picture of 48 rows and 40 columns to its own grid.
+    assert box["height"] / box["width"] == pytest.approx(48 / 40, rel=0.01)
+    assert shown.evaluate("image => getComputedStyle(image).transform") == "none"
+
+
+def test_another_slice_is_reached_by_keyboard(watched: Watched, root: Path) -> None:
+    watched.page.get_by_role("slider", name="Slice, 1 to 3").focus()
+    watched.page.keyboard.press("ArrowRight")
+    shown = reading(root)
+    window = shown.presets["Auto"].window(shown.white)
+    drawn = pixels(watched, "Reconstruction, slice 3")
+    assert (drawn == to_uint8(volume(root, "reconstruction")[2], window)).all()
+
+
+def test_opacity_changes_the_overlay_and_nothing_else(watched: Watched, root: Path) -> None:
+    before = pixels(watched, "Reconstruction, slice 2")
+    source = pane(watched.page, "Not determined by the data, slice 2").evaluate("i => i.src")
+    watched.page.get_by_role("slider", name="Opacity [%]").focus()
+    watched.page.keyboard.press("End")
+    watched.page.wait_for_function(
+        "([alt, old]) => document.querySelector(`img[alt='${alt}']`).src !== old",
+        arg=["Not determined by the data, slice 2", source],
+    )
+    shown, style = reading(root), style_of("not_determined")
+    scale = style.scale(shown.white)
+    expected = draw_map(
+        before,
+        volume(root, "not_determined")[1],
+        scale,
+        opacity=1.0,
+        show_from=style.show_from * scale.high,
+    )
+    assert (pixels(watched, "Not determined by the data, slice 2") == expected).all()
+    assert (pixels(watched, "Reconstruction, slice 2") == before).all()
+
+
+def test_another_case_is_reached_by_keyboard(watched: Watched) -> None:
+    watched.page.get_by_role("radio").first.focus()
+    watched.page.keyboard.press("ArrowDown")
+    expect(watched.page.get_by_role("heading", name="p-9 › scan-2")).to_be_visible(timeout=WAIT_MS)
+    assert watched.errors == []
+
+
+def test_small_text_has_a_contrast_of_four_and_a_half_to_one(first_screen: Watched) -> None:
+    found = first_screen.page.evaluate(
+        """() => [...document.querySelectorAll(`.stMain .mc-pane span, .stMain .mc-small,
+            .stMain .mc-badge, .stMain .mc-notice, .stMain .mc-table *, .stMain .mc-card *`)]
+            .map(e => getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number))"""
+    )
+    background = np.array([11, 13, 16])
+    assert len(found) > 20
+    assert min(contrast(np.array(colour), background) for colour in found) >= 4.5
+
+
+def contrast(text: np.ndarray, background: np.ndarray) -> float:
+    """Contrast ratio of WCAG 2.2."""
+    light = [luminance(colour) + 0.05 for colour in (text, background)]
+    return float(max(light) / min(light))
+
+
+def luminance(colour: np.ndarray) -> float:
+    share = colour / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
