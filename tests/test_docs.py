@@ -48,9 +48,7 @@ def test_every_python_example_of_the_page_runs(page: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    missing = [
-        link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()
-    ]
+    missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert not missing
 
 

@@ -54,7 +54,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+        build = (sys.executable, "-m", "build", "--wheel", "--no-isolation")
+        run(*build, "--outdir", folder, ROOT, cwd=folder)
         wheel = next(folder.glob("medconsist-*.whl"))
         run(sys.executable, "-m", "venv", folder / "empty", cwd=folder)
         bin_ = folder / "empty" / "bin"
@@ -64,14 +65,16 @@ def main() -> None:
         medconsist = bin_ / "medconsist"
         if "reconstruct" not in run(medconsist, "mri", "--help", cwd=folder):
             sys.exit("the help of the installed wheel does not name reconstruct")
-        run(medconsist, "mri", "simulate", "--out", "scans", "--size", "64", "--slices", "1", cwd=folder)
+        mri = (medconsist, "mri")
+        run(*mri, "simulate", "--out", "scans", "--size", "64", "--slices", "1", cwd=folder)
         scan = next((folder / "scans").glob("*.h5"))
-        said = run(medconsist, "mri", "reconstruct", scan, "--out", "results", "--json", cwd=folder)
+        said = run(*mri, "reconstruct", scan, "--out", "results", "--json", cwd=folder)
         if not Path(json.loads(said)["result"]).is_file():
             sys.exit(f"the reconstruction wrote no result: {said}")
         port = free_port()
         view = [str(medconsist), "view", "--results", "results", "--port", str(port)]
-        server = subprocess.Popen(view, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        silent = subprocess.DEVNULL
+        server = subprocess.Popen(view, cwd=folder, stdout=silent, stderr=silent)
         try:
             if not page_answers(f"http://127.0.0.1:{port}"):
                 sys.exit("the page of the installed wheel did not answer")

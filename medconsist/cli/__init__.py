@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         | Annotated[Bench, subcommand("bench")]
     )
     command = tyro.cli(
-        command_type,  # type: ignore[arg-type]  # mypy has no type for a union of annotated types
+        command_type,
         prog="medconsist",
         description=DESCRIPTION,
         args=arguments,

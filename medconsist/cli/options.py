@@ -1,11 +1,15 @@
 """Flags that several commands share."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 from tyro.conf import arg
 
 __all__ = ["Common"]
+
+_DEVICES = re.compile(r"cpu|cuda(?::(\d+))?")
+_SEEDS = 2**32  # room for the stride between the scans of a series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,7 @@ class Common:
     json: Annotated[bool, arg(help="Print one JSON object to stdout instead of a table.")] = False
 
     def set_up(self) -> None:
-        """Apply the thread count and refuse a device that is not there."""
+        """Apply the thread count; refuse a device that is not there and a seed out of range."""
         import torch
 
         from medconsist.errors import RefusedInputError
@@ -31,10 +35,15 @@ class Common:
                 msg = f"--threads must be 1 or more, got {self.threads}."
                 raise RefusedInputError(msg)
             torch.set_num_threads(self.threads)
-        kind = self.device.split(":")[0]
-        if kind not in ("cpu", "cuda"):
+        if not 0 <= self.seed < _SEEDS:
+            msg = f"--seed must lie in 0..{_SEEDS - 1}, got {self.seed}."
+            raise RefusedInputError(msg)
+        asked = _DEVICES.fullmatch(self.device)
+        if asked is None:
             msg = f"--device must be cpu, cuda or cuda:N, got {self.device!r}."
             raise RefusedInputError(msg)
-        if kind == "cuda" and not torch.cuda.is_available():
-            msg = f"--device {self.device} was asked for, but no CUDA device is here; use cpu."
+        count = torch.cuda.device_count()
+        if self.device != "cpu" and int(asked[1] or 0) >= count:
+            here = f"only cuda:0 to cuda:{count - 1} are" if count else "no CUDA device is"
+            msg = f"--device {self.device} was asked for, but {here} here; use one that is, or cpu."
             raise RefusedInputError(msg)

@@ -9,6 +9,7 @@ from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.metrics.report import interval
 from medconsist.mri.settings import KIND
 from medconsist.results.bench import BenchRow
+from medconsist.results.digests import canonical_json
 from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore
 
@@ -42,7 +43,8 @@ def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
     MissingInputError
         There is no such study.
     RefusedInputError
-        No result of the study has a reference.
+        No result of the study has a reference, or a method has other settings in another case:
+        one row would pool two methods.
     """
     if not (root / study).is_dir():
         msg = (
@@ -51,6 +53,7 @@ def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
         )
         raise MissingInputError(msg)
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    settings: dict[str, dict[str, str]] = defaultdict(dict)
     store = ResultStore(root, study)
     for case in store.cases():
         if store.current(case) is None:
@@ -59,7 +62,9 @@ def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
         if result.kind != KIND:
             continue
         for metric in result.metrics:
-            name = method_of(result, metric.role or "reconstruction")
+            role = metric.role or "reconstruction"
+            name = method_of(result, role)
+            settings[name].setdefault(_settings_of(result, role), case)
             values[name, metric.name, metric.unit].append(metric.value)
     if not values:
         msg = (
@@ -67,8 +72,29 @@ def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
             "`medconsist mri simulate`, which carry one."
         )
         raise RefusedInputError(msg)
+    _refuse_mixed(settings)
     generator = torch.Generator().manual_seed(seed)
     return [_row(*names, found, generator, seed) for names, found in values.items()]
+
+
+def _settings_of(result: Result, role: str) -> str:
+    """Return what decides the image of a role, as canonical JSON."""
+    methods = result.config.get("methods")
+    method = methods.get(role) if isinstance(methods, dict) else None
+    shared = {name: result.config.get(name) for name in ("combine", "prepare")}
+    return canonical_json({"method": method, **shared}).decode()
+
+
+def _refuse_mixed(settings: dict[str, dict[str, str]]) -> None:
+    for method, cases in settings.items():
+        if len(cases) > 1:
+            first, second, *_ = cases.values()
+            msg = (
+                f"{method} has other settings in case {first} than in case {second} (see config "
+                "in their result.json), and one row cannot pool them. Reconstruct all cases with "
+                "the same settings, or give each setting a --study of its own."
+            )
+            raise RefusedInputError(msg)
 
 
 def _row(

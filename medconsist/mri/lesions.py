@@ -40,9 +40,9 @@ class LesionStudy:
     spacing_px
         Least distance of two sites [pixels].
     apart_fwhm
-        Least distance of lesions inserted together, in widths (at 1.5 a Gaussian has fallen to
-        0.002, at 3 to nothing): sites are divided
-        into groups, one reconstruction each, so that lesions do not overlap.
+        Least distance of lesions inserted together, in widths (a Gaussian has fallen to 0.002 at
+        1.5, to nothing at 3): sites are divided into groups, one reconstruction each, so that
+        lesions do not overlap.
 
     Examples
     --------

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from jaxtyping import Float
+from torch import Tensor
+
 from medconsist.errors import RefusedInputError
 from medconsist.mri.kspace import KSpace
 from medconsist.operators.fourier import Fourier
@@ -14,7 +17,8 @@ def remove_readout_oversampling(kspace: KSpace, *, height: int | None = None) ->
 
     Along the readout (height): inverse centred transform, keep rows ``[n//2 - height//2, ...)``,
     transform back. The field of view shrinks, the voxel size stays; white noise stays white with
-    the same variance. Only for a fully sampled readout: every acquired column complete.
+    the same variance. A known affine follows: row 0 is another row of the scanner. Only for a
+    fully sampled readout: every acquired column complete.
 
     Parameters
     ----------
@@ -50,4 +54,12 @@ def remove_readout_oversampling(kspace: KSpace, *, height: int | None = None) ->
     data = readout(readout.adjoint(kspace.data)[..., start : start + asked, :])
     mask = columns.expand(-1, asked, -1).contiguous()
     note = f"Readout oversampling removed: central {asked} of {n} rows of the field of view kept."
-    return replace(kspace, data=data, mask=mask).with_note(note)
+    affine = None if kspace.affine is None else _shifted(kspace.affine, start)
+    return replace(kspace, data=data, mask=mask, affine=affine).with_note(note)
+
+
+def _shifted(affine: Float[Tensor, "4 4"], rows: int) -> Float[Tensor, "4 4"]:
+    """Return the affine of images that begin ``rows`` rows later."""
+    moved = affine.clone()
+    moved[:3, 3] += rows * affine[:3, 1]
+    return moved

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
@@ -100,8 +100,8 @@ def prepare(
     config
         See `PrepareConfig`.
     maps
-        Sensitivities of the physical coils, on the grid of the k-space; they are whitened as the
-        samples are, and normalised to unit norm where they are not zero.
+        Sensitivities of the physical coils, on the grid of the k-space, for each slice or for all
+        slices; they are whitened as the samples are, and get unit norm where they are not zero.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def prepare(
     if maps is not None and config.compress_to is not None:
         msg = "maps are given for the physical coils, so coils cannot be compressed; drop one."
         raise RefusedInputError(msg)
-    whitened, sigma, given = _whiten(kspace, maps)
+    whitened, sigma, given = _whiten(kspace, None if maps is None else _fitting(maps, kspace))
     if given is None:
         whitened = remove_readout_oversampling(whitened)
         if config.compress_to is not None:
@@ -143,12 +143,11 @@ def prepare_without_maps(kspace: KSpace) -> KSpace:
 
 def _whiten(kspace: KSpace, maps: CoilMaps | None) -> tuple[KSpace, float, CoilMaps | None]:
     """Whiten samples and maps, keeping the units of the file: the mean noise level stays."""
-    if maps is not None:
-        maps = _fitting(maps, kspace)
     if kspace.noise is None:
         sigmas = coil_sigmas(kspace)
         sigma = estimate_sigma(kspace)
-        spread = float(sigmas.max() / sigmas.min().clamp_min(torch.finfo(sigmas.dtype).tiny))
+        live = sigmas[sigmas > 0]  # a dead coil has none
+        spread = float(live.max() / live.min())
         note = (
             "No noise scan: one noise level for all coils, estimated from the outermost samples "
             f"(coils differ by a factor of {spread:.2g}); not whitened."
@@ -163,7 +162,7 @@ def _whiten(kspace: KSpace, maps: CoilMaps | None) -> tuple[KSpace, float, CoilM
     return replace(white, data=data, noise=None), level, maps
 
 
-def _fitting(maps: CoilMaps, kspace: KSpace) -> CoilMaps:
+def _fitting(maps: Complex[Tensor, "given sets coils height width"], kspace: KSpace) -> CoilMaps:
     slices, coils, height, width = kspace.data.shape
     if maps.shape[0] not in (1, slices) or maps.shape[2:] != (coils, height, width):
         msg = (

@@ -47,13 +47,14 @@ def as_text(outcome: Outcome) -> str:
 
 
 def rows_text(rows: Sequence[BenchRow]) -> str:
-    """Return rows as a table: one line each, interval and n beside the value."""
-    table = [("case", "metric", "value", "95 % interval", "n")]
+    """Return rows as a table: one line each, with baseline, interval, n and unit of analysis."""
+    table = [("case", "metric", "value", "baseline", "95 % interval", "n")]
     for row in rows:
         bounds = "-" if row.ci_low is None else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
         unit = "" if row.unit == "1" else f" {row.unit}"
-        counted = f"{row.n} {row.unit_of_analysis}{'s' if row.n != 1 else ''}"
-        table.append((row.case, row.metric, f"{row.value:.4g}{unit}", bounds, counted))
+        baseline = "-" if row.baseline is None else f"{row.baseline:.4g}{unit}"
+        counted = f"{row.n} x {row.unit_of_analysis}"
+        table.append((row.case, row.metric, f"{row.value:.4g}{unit}", baseline, bounds, counted))
     return aligned(table)
 
 

@@ -27,11 +27,11 @@ from medconsist.mri.tissue import Contrast
 from medconsist.results.atomic import atomic_write_bytes
 from medconsist.shapes import RealImages, SamplingMask
 
-__all__ = ["read_reference", "read_scan", "write_scan"]
+__all__ = ["SIMULATED_NOTE", "read_reference", "read_scan", "write_scan"]
 
 _TRUTH = ("reference", "lesion_mask", "labels", "head")
 _BUDGET_BYTES = 2**33
-_SAID = "A scan of this simulator, not of a person. Research use only, not for diagnosis."
+SIMULATED_NOTE = "A scan of this simulator, not of a person. Research use only, not for diagnosis."
 
 
 def write_scan(scan: SimulatedScan, path: Path) -> None:
@@ -95,7 +95,7 @@ def read_scan(path: Path, *, budget_bytes: int = _BUDGET_BYTES) -> SimulatedScan
         noise=arrays.get("medconsist_noise"),
         contrast=config.contrast.name,
         field_strength_t=config.field_strength_t,
-        notes=(_SAID,),
+        notes=(SIMULATED_NOTE,),
         source={"simulator": made_by},
     )
     return SimulatedScan(
@@ -140,7 +140,7 @@ def _fill(file: h5py.File, scan: SimulatedScan) -> None:
     truth["config"] = json.dumps(asdict(scan.config), sort_keys=True)
     truth["generator_hash"] = scan.generator_hash
     truth["phantom"] = scan.phantom
-    truth.attrs["said"] = _SAID
+    truth.attrs["said"] = SIMULATED_NOTE
 
 
 def _header(scan: SimulatedScan) -> str:
@@ -154,7 +154,7 @@ def _header(scan: SimulatedScan) -> str:
     limits = f"<minimum>0</minimum><maximum>{width - 1}</maximum><center>{width // 2}</center>"
     return (
         '<?xml version="1.0"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">'
-        f"<studyInformation><studyDescription>{escape(_SAID)}</studyDescription>"
+        f"<studyInformation><studyDescription>{escape(SIMULATED_NOTE)}</studyDescription>"
         "</studyInformation><acquisitionSystemInformation><systemFieldStrength_T>"
         f"{scan.kspace.field_strength_t}</systemFieldStrength_T></acquisitionSystemInformation>"
         f"<encoding><encodedSpace>{space}</encodedSpace><reconSpace>{space}</reconSpace>"

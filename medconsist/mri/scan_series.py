@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from medconsist.errors import RefusedInputError
 from medconsist.mri.sampling_masks import Gaussian2D
 from medconsist.mri.scan_file import write_scan
 from medconsist.mri.simulate import ScanConfig, SimulatedScan, simulate
@@ -19,6 +20,7 @@ __all__ = ["CONTRASTS", "Series", "simulate_series", "write_series"]
 CONTRASTS = {contrast.name: contrast for contrast in (T1W, T2W, FLAIR)}
 FIELD_OF_VIEW_MM = 230.4
 SLICE_SPACING_MM = 6.0
+LARGEST_SIZE = 1024  # a head of 0.2 mm; the object needs four times the memory of the image
 SEED_STRIDE = 1_000_003  # a prime: the seeds of two series do not meet for small numbers
 
 
@@ -41,6 +43,11 @@ class Series:
     seed
         Of the series.
 
+    Raises
+    ------
+    RefusedInputError
+        No scan is asked for, or the size or the contrast is not allowed.
+
     Examples
     --------
     >>> Series(scans=2).config.shape
@@ -56,6 +63,17 @@ class Series:
     acceleration: float = 6.0
     tissue: Path | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.scans < 1 or not 1 <= self.size <= LARGEST_SIZE:
+            msg = (
+                f"got {self.scans} scans of size {self.size}; allowed: at least 1 scan, and a size "
+                f"of 1 to {LARGEST_SIZE}."
+            )
+            raise RefusedInputError(msg)
+        if self.contrast not in CONTRASTS:
+            msg = f"contrast got {self.contrast!r}; allowed: {', '.join(CONTRASTS)}."
+            raise RefusedInputError(msg)
 
     @property
     def config(self) -> ScanConfig:

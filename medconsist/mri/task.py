@@ -14,13 +14,14 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cfl import cfl_pair
+from medconsist.mri.files import require_file
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import rss
 from medconsist.mri.nifti import write_nifti
 from medconsist.mri.prepare import prepare, prepare_without_maps
 from medconsist.mri.quality import quality_metrics
 from medconsist.mri.readers import read_kspace, read_maps
-from medconsist.mri.scan_file import read_reference
+from medconsist.mri.scan_file import SIMULATED_NOTE, read_reference
 from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.trust import MriTrust, judge
 from medconsist.results.digests import canonical_json, result_key, sha256_of_bytes, sha256_of_path
@@ -88,7 +89,14 @@ class Job:
     @property
     def case_id(self) -> str:
         """The case id: as given, else the name of the file without its suffix."""
-        return self.case or self.input.name.removesuffix("".join(self.input.suffixes[-1:]))
+        if self.case is not None:
+            return self.case
+        return self.input.name.removesuffix("".join(self.input.suffixes[-1:]))
+
+    @property
+    def patient_id(self) -> str:
+        """The patient id: as given, else the case id."""
+        return self.case_id if self.patient is None else self.patient
 
     def input_digests(self) -> dict[str, str]:
         """Return role to sha256 of every file that is read."""
@@ -136,7 +144,7 @@ def reconstruct_file(job: Job) -> Outcome:
     Raises
     ------
     RefusedInputError, MissingInputError, BudgetError
-        The input cannot be used; nothing was written.
+        The input cannot be used, or the case is done for another patient; nothing was written.
     StorageError
         The result could not be written; nothing half-written is left.
     """
@@ -150,6 +158,7 @@ def reconstruct_file(job: Job) -> Outcome:
     store = ResultStore(job.out, job.study)
     if store.is_done(job.case_id, key):
         stored = store.read(job.case_id, key)
+        _refuse_other_patient(job, stored.result)
         _publish(store, stored.result)
         return Outcome(stored, fresh=False)
     volume = _compute(job, kspace, steps)
@@ -160,7 +169,7 @@ def reconstruct_file(job: Job) -> Outcome:
     fields = make_record(
         ResultFields,
         kind=KIND,
-        patient=job.patient or job.case_id,
+        patient=job.patient_id,
         inputs=digests,
         config=config,
         result_version=RESULT_VERSION,
@@ -175,9 +184,20 @@ def reconstruct_file(job: Job) -> Outcome:
     return Outcome(store.read(job.case_id, key), fresh=True)
 
 
+def _refuse_other_patient(job: Job, result: Result) -> None:
+    if job.patient is not None and job.patient != result.patient:
+        msg = (
+            f"case {result.case} is done and belongs to patient {result.patient}, got --patient "
+            f"{job.patient}; what is written stays. Give another --case, or leave --patient out."
+        )
+        raise RefusedInputError(msg)
+
+
 def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
     what = job.reconstruction
     reference = read_reference(job.input)
+    if reference is not None:
+        kspace = kspace.with_note(SIMULATED_NOTE)
     if what.combine == "rss":
         with _timed(steps, "reconstruction"):
             ready = prepare_without_maps(kspace)
@@ -249,6 +269,8 @@ def _parts(path: Path) -> dict[str, Path]:
     """Return the files of an input by the suffix of their role: two for a BART pair."""
     if path.is_file() and path.suffix not in (".cfl", ".hdr"):
         return {"": path}
+    if path.suffix == ".npy":
+        require_file(path)
     header, samples = sorted(cfl_pair(path), key=lambda file: file.suffix, reverse=True)
     return {"_hdr": header, "_cfl": samples}
 

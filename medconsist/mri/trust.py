@@ -12,11 +12,12 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.mri.determinacy import ITERATIONS, noise_weight, not_determined
-from medconsist.mri.features import object_mask, reference_intensity
+from medconsist.mri.features import reference_intensity
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import Method, SetImages
 from medconsist.mri.refutability import feature_energy, matched_filter, refutable_contrast
-from medconsist.mri.residual import GroupResidual, degrees_of_freedom, residual_groups
+from medconsist.mri.residual import degrees_of_freedom, residual_groups
+from medconsist.mri.trust_scores import map_scores, residual_score, withheld_scores
 from medconsist.mri.withheld import WithheldConfig, WithheldError, withheld_error, withhold
 from medconsist.results.trust import Score
 from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
@@ -180,9 +181,9 @@ def judge(
     maps = _maps(measurement, image, images, config)
     return MriTrust(
         scores=(
-            *_withheld_scores(withheld),
-            *(_residual_score(group) for group in residual_groups(measurement, fitted, dof)),
-            *_map_scores(image, maps),
+            *withheld_scores(withheld),
+            *(residual_score(group) for group in residual_groups(measurement, fitted, dof)),
+            *map_scores(image, maps),
         ),
         maps=maps,
         settings=asdict(config)
@@ -243,101 +244,3 @@ def _withheld(
         )
         errors.append(withheld_error(partial(solve_sets, method), measurement, split))
     return errors
-
-
-def _withheld_scores(errors: list[WithheldError]) -> list[Score]:
-    scores = []
-    for number, error in enumerate(errors):
-        suffix = "" if len(errors) == 1 else f"_{number}"
-        scores += [
-            Score(
-                name="withheld_error" + suffix,
-                value=error.chi_square,
-                unit="sigma^2",
-                n=error.n,
-                expectation=1.0,
-                meaning=(
-                    "Mean squared error on measured samples that the reconstruction did not see, "
-                    "in units of the noise; 1 is the noise floor, and no method can be expected "
-                    "below it."
-                ),
-            ),
-            Score(
-                name="withheld_nrmse" + suffix,
-                value=error.nrmse,
-                unit="1",
-                n=error.n,
-                expectation=error.nrmse_floor,
-                meaning=(
-                    "The same error as a share of the withheld signal; the expected value is what "
-                    "noise alone gives."
-                ),
-            ),
-            Score(
-                name="withheld_noise_corrected" + suffix,
-                value=error.noise_corrected,
-                unit="1",
-                n=error.n,
-                expectation=0.0,
-                meaning=(
-                    "The part of the squared error on withheld samples that noise does not "
-                    "explain, as a share of their energy."
-                ),
-            ),
-        ]
-    return scores
-
-
-def _residual_score(group: GroupResidual) -> Score:
-    return Score(
-        name="residual" if group.name == "all" else f"residual_{group.name}",
-        value=group.chi_square,
-        unit="sigma^2",
-        n=group.n,
-        expectation=group.expectation,
-        direction="two_sided",
-        meaning=(
-            "Misfit to the samples beside the misfit expected of this method: far from it means a "
-            "fault of coil maps, a spike or a shift. Not a quality score; never compare methods "
-            "by it."
-        ),
-    )
-
-
-def _map_scores(image: ComplexImages, maps: dict[str, RealImages]) -> list[Score]:
-    inside = object_mask(image) & maps["refutable_contrast"].isfinite()
-    n = int(inside.sum())
-    unknown = maps["not_determined"].double().square().sum() / image.abs().double().square().sum()
-    strongest = maps["matched_filter"][inside].abs()
-    return [
-        Score(
-            name="not_determined_share",
-            value=float(unknown),
-            unit="1",
-            n=n,
-            meaning=(
-                "Share of the image energy that the samples alone do not fix; true anatomy lies "
-                "there too, so it does not mean invented."
-            ),
-        ),
-        Score(
-            name="refutable_contrast",
-            value=float(maps["refutable_contrast"][inside].median()),
-            unit="reference intensity",
-            n=n,
-            meaning=(
-                "Smallest contrast of a feature of the stated width that the samples would "
-                "contradict, in the middle pixel of the object; fainter ones are not checked."
-            ),
-        ),
-        Score(
-            name="matched_filter_peak",
-            value=float(strongest.max()),
-            unit="standard deviations",
-            n=n,
-            meaning=(
-                "Strongest disagreement of samples and image for a feature of the stated width; "
-                f"among the {n} pixels searched some reach 3 by chance."
-            ),
-        ),
-    ]

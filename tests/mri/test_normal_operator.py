@@ -1,5 +1,7 @@
 """The fast normal operator is the plain one."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from medconsist.mri.forward import sense_operator
 from medconsist.mri.normal_operator import SenseNormal
 
-MASKS = {
+MASKS: dict[str, Callable[[torch.Generator], Tensor]] = {
     "two-dimensional": lambda g: torch.rand(1, 9, 8, generator=g) < 0.5,
     "one per slice": lambda g: torch.rand(2, 9, 8, generator=g) < 0.5,
     "columns": lambda g: (torch.rand(1, 1, 8, generator=g) < 0.5).expand(1, 9, 8),

@@ -1,0 +1,130 @@
+"""Simulate, reconstruct, evaluate as a user does; what is printed, and where."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import medconsist
+from tests.cli.conftest import Answer, Program
+
+SMALL = ("--size", 48, "--slices", 1, "--coils", 3, "--acceleration", 2, "--lesions", 1)
+
+
+def simulated(program: Program, folder: Path, *options: object) -> list[Path]:
+    answer = program("mri", "simulate", "--out", folder, *SMALL, *options, "--json")
+    assert answer.code == 0, answer.err
+    return [Path(path) for path in json.loads(answer.out)]
+
+
+def test_simulated_scans_are_reconstructed_and_evaluated(tmp_path: Path, program: Program) -> None:
+    out = tmp_path / "results"
+    said = {}
+    for path in simulated(program, tmp_path / "scans", "--scans", 2):
+        answer = program("mri", "reconstruct", path, "--out", out, "--method", "cgsense", "--json")
+        assert answer.code == 0, answer.err
+        said[path.stem] = json.loads(answer.out)
+
+    table = program("mri", "evaluate", out)
+    rows = json.loads(program("mri", "evaluate", out, "--json").out)
+
+    assert {row["n"] for row in rows} == {2}
+    for row in rows:
+        role = "reconstruction" if row["case"] == "cgsense" else row["case"]
+        values = [
+            metric["value"]
+            for one in said.values()
+            for metric in one["metrics"]
+            if (metric["role"], metric["name"]) == (role, row["metric"])
+        ]
+        assert row["value"] == pytest.approx(sum(values) / 2)
+        assert f"{row['value']:.4g}" in table.out
+    assert "2 scans" in table.out
+
+
+def test_json_agrees_with_the_record_and_says_research_only(
+    tmp_path: Path, program: Program
+) -> None:
+    (path,) = simulated(program, tmp_path / "scans")
+    answer = program(
+        *("mri", "reconstruct", path, "--out", tmp_path / "out", "--method", "zerofilled", "--json")
+    )
+    said = json.loads(answer.out)
+    record = json.loads(Path(said["result"]).read_text())
+    assert said["metrics"] == record["metrics"]
+    assert said["scores"] == record["trust"]["scores"]
+    assert said["said"] == medconsist.RESEARCH_USE_ONLY
+    assert answer.out.count("\n") == 1
+
+
+def test_simulation_is_the_same_for_the_same_seed(tmp_path: Path, program: Program) -> None:
+    (one,) = simulated(program, tmp_path / "one", "--seed", 3)
+    (two,) = simulated(program, tmp_path / "two", "--seed", 3)
+    (other,) = simulated(program, tmp_path / "other", "--seed", 4)
+    assert one.read_bytes() == two.read_bytes() != other.read_bytes()
+
+
+def test_simulate_prints_one_path_a_line(tmp_path: Path, program: Program) -> None:
+    answer = program("mri", "simulate", "--out", tmp_path, *SMALL, "--scans", 2)
+    assert [Path(line).name for line in answer.out.splitlines()] == ["scan-000.h5", "scan-001.h5"]
+    assert all(Path(line).is_file() for line in answer.out.splitlines())
+
+
+def test_evaluation_without_a_reference_is_refused(
+    scan: Path, tmp_path: Path, program: Program
+) -> None:
+    out = tmp_path / "out"
+    program("mri", "reconstruct", scan, "--out", out, "--method", "zerofilled")
+    answer = program("mri", "evaluate", out, "--json")
+    assert answer.code == 2
+    assert "has a reference to compare with" in answer.sentence
+    assert answer.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *((), ("mri",), ("mri", "reconstruct"), ("mri", "simulate"), ("mri", "evaluate")),
+        *(("demo",), ("view",), ("bench",)),
+    ],
+    ids=" ".join,
+)
+def test_every_command_explains_itself(words: tuple[str, ...], program: Program) -> None:
+    answer = program(*words, "--help")
+    assert answer.code == 0
+    assert "usage: medconsist" in answer.out
+    assert answer.err == ""
+
+
+def test_research_use_only_is_in_the_help(program: Program) -> None:
+    assert "Research use only, not for diagnosis" in program("--help").out
+
+
+def test_progress_goes_to_stderr_and_the_result_to_stdout(
+    scan: Path,
+    tmp_path: Path,
+    process: Callable[..., subprocess.Popen[str]],
+    finished: Callable[[subprocess.Popen[str]], Answer],
+) -> None:
+    answer = finished(
+        process(
+            *("mri", "reconstruct", scan, "--out", tmp_path, "--method", "zerofilled"),
+            *("--json", "--threads", 1),
+        )
+    )
+    assert answer.code == 0
+    assert json.loads(answer.out)["fresh"] is True
+    assert "reconstruction ..." in answer.err.splitlines()
+
+
+@pytest.mark.slow
+def test_demo_shows_three_methods_their_evidence_and_the_command_to_look(
+    tmp_path: Path, program: Program
+) -> None:
+    answer = program("demo", "--out", tmp_path)
+    assert answer.code == 0
+    for word in ("cs", "zerofilled", "cgsense", "withheld_error", "ssim"):
+        assert word in answer.out
+    assert answer.out.splitlines()[-1] == f"  medconsist view --results {tmp_path / 'results'}"

@@ -1,0 +1,137 @@
+"""A key is written once: reruns change nothing, another setting gets a key of its own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from medconsist.results.store import ResultStore
+from tests.cli.conftest import Program
+from tests.cli.small_scan import copy_of, fingerprint, small_mask, write_small_scan
+
+
+def reconstruct(program: Program, scan: Path, *options: object) -> dict[str, object]:
+    """Run the command and return what it prints as JSON."""
+    out = scan.parent / "out"
+    answer = program("mri", "reconstruct", scan, "--out", out, *options, "--json")
+    assert answer.code == 0, answer.err
+    said: dict[str, object] = json.loads(answer.out)
+    return said
+
+
+def test_rerun_does_nothing(scan: Path, program: Program) -> None:
+    first = reconstruct(program, scan)
+    before = fingerprint(scan.parent / "out")
+
+    again = reconstruct(program, scan)
+
+    assert (first["fresh"], again["fresh"]) == (True, False)
+    assert {**again, "fresh": True} == first
+    assert fingerprint(scan.parent / "out") == before
+
+
+def test_another_config_leaves_the_first_key_untouched_and_current_follows(
+    scan: Path, program: Program
+) -> None:
+    first = reconstruct(program, scan, "--method", "cs")
+    store = ResultStore(scan.parent / "out", "mri")
+    folder = Path(str(first["result"])).parent
+    before = fingerprint(folder)
+
+    second = reconstruct(program, scan, "--method", "cs", "--lambda", "0.01")
+
+    assert second["key"] != first["key"]
+    assert fingerprint(folder) == before
+    assert store.current("head") == second["key"]
+    assert store.keys("head") == sorted([str(first["key"]), str(second["key"])])
+
+    back = reconstruct(program, scan, "--method", "cs")
+
+    assert back["fresh"] is False
+    assert store.current("head") == first["key"]
+    assert fingerprint(folder) == before
+    assert len(store.history.read().lines) == 2
+
+
+def test_default_spelled_out_is_the_same_key(scan: Path, program: Program) -> None:
+    first = reconstruct(program, scan)
+    spelled = ("--method", "cs", "--lambda", "0.005", "--regulariser", "wavelet", "--seed", "0")
+    assert reconstruct(program, scan, *spelled)["key"] == first["key"]
+
+
+def test_every_setting_that_changes_the_bytes_changes_the_key(scan: Path, program: Program) -> None:
+    np.save(scan.parent / "mask.npy", small_mask().numpy())
+    options: list[tuple[object, ...]] = [
+        *((), ("--lambda", 0.01), ("--coils", 2), ("--map-sets", 2), ("--seed", 1)),
+        *(("--mask", scan.parent / "mask.npy"), ("--method", "zerofilled")),
+        ("--method", "zerofilled", "--combine", "rss"),
+    ]
+    method = ("--method", "cgsense")
+    found = {
+        reconstruct(program, scan, *(() if "--method" in words else method), *words)["key"]
+        for words in options
+    }
+    assert len(found) == len(options)
+
+
+def test_key_follows_the_content_of_the_input_and_not_its_name(
+    scan: Path, program: Program
+) -> None:
+    method = ("--method", "zerofilled", "--case", "head")
+    first = reconstruct(program, scan, *method)
+    renamed = copy_of(scan, scan.with_name("another name.npy"))
+    assert reconstruct(program, renamed, *method)["key"] == first["key"]
+
+    write_small_scan(scan, seed=1)
+
+    assert reconstruct(program, scan, *method)["key"] != first["key"]
+
+
+def test_damaged_result_is_not_served_as_done(scan: Path, program: Program) -> None:
+    first = reconstruct(program, scan, "--method", "zerofilled")
+    nifti = Path(str(first["result"])).with_name("reconstruction.nii.gz")
+    nifti.chmod(0o644)
+    nifti.write_bytes(nifti.read_bytes()[:-1])
+
+    answer = program(
+        *("mri", "reconstruct", scan, "--out", scan.parent / "out", "--method", "zerofilled")
+    )
+
+    assert answer.code == 1
+    assert "reconstruction.nii.gz" in answer.sentence
+
+
+def test_done_case_of_another_patient_is_refused(scan: Path, program: Program) -> None:
+    out = scan.parent / "out"
+    reconstruct(program, scan, "--method", "zerofilled", "--patient", "p-1")
+    before = fingerprint(out)
+
+    answer = program(
+        *("mri", "reconstruct", scan, "--out", out, "--method", "zerofilled", "--patient", "p-2")
+    )
+
+    assert answer.code == 2
+    assert "belongs to patient p-1, got --patient p-2" in answer.sentence
+    assert fingerprint(out) == before
+    assert reconstruct(program, scan, "--method", "zerofilled")["fresh"] is False
+
+
+def test_study_case_and_patient_name_the_place_and_the_record(scan: Path, program: Program) -> None:
+    names = ("--study", "brains", "--case", "case-1", "--patient", "p-7")
+    said = reconstruct(program, scan, "--method", "zerofilled", *names)
+
+    result = ResultStore(scan.parent / "out", "brains").read("case-1").result
+
+    assert str(said["result"]).endswith(f"out/brains/case-1/{said['key']}/result.json")
+    assert (result.study, result.case, result.patient) == ("brains", "case-1", "p-7")
+
+
+def test_text_ends_with_the_path_of_the_result(scan: Path, program: Program) -> None:
+    out = scan.parent / "out"
+    answer = program("mri", "reconstruct", scan, "--out", out, "--method", "zerofilled")
+
+    path = Path(answer.out.splitlines()[-1])
+
+    assert path.is_file()
+    assert path.name == "result.json"
+    assert "Research use only" in answer.out.splitlines()[0]

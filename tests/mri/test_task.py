@@ -1,0 +1,204 @@
+"""The reconstruct job: what it computes, in which units, and what it writes down."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medconsist.errors import RefusedInputError
+from medconsist.mri.cfl import kspace_to_bart, maps_to_bart, write_cfl
+from medconsist.mri.methods import CgSense, CompressedSensing, Zerofilled, method_named
+from medconsist.mri.prepare import PrepareConfig
+from medconsist.mri.espirit import EspiritConfig
+from medconsist.mri.settings import KIND, Reconstruction
+from medconsist.mri.task import Job, Outcome, reconstruct_file
+from medconsist.results.digests import sha256_of_path
+from medconsist.results.store import ResultStore, StoredResult
+from tests.cli.small_scan import HEIGHT, WIDTH, small_kspace, small_mask, write_small_scan
+from tests.mri.asymmetric import asymmetric_coils
+
+RSS = Reconstruction(method=Zerofilled(), combine="rss")
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    return write_small_scan(tmp_path / "head.npy")
+
+
+def done(scan: Path, what: Reconstruction, **more: Path | str) -> StoredResult:
+    outcome = run(scan, what, **more)
+    assert outcome.fresh
+    return outcome.stored
+
+
+def run(scan: Path, what: Reconstruction, **more: Path | str) -> Outcome:
+    job = Job(input=scan, out=scan.parent / "out", reconstruction=what)
+    return reconstruct_file(replace(job, **more))  # type: ignore[arg-type]  # fields of Job by name
+
+
+def scores(stored: StoredResult) -> dict[str, float]:
+    return {score.name: score.value for score in stored.result.trust.scores}
+
+
+def test_images_are_stored_beside_what_they_are_compared_with(scan: Path) -> None:
+    stored = done(scan, Reconstruction(method=CompressedSensing()))
+    assert set(stored.roles()) == {
+        *("reconstruction", "zerofilled", "cgsense", "reconstruction_nifti", "sampling_mask"),
+        *("not_determined", "refutable_contrast", "matched_filter"),
+    }
+    assert stored.array("reconstruction").dtype == np.complex64
+    assert stored.array("reconstruction").shape == (1, HEIGHT, WIDTH)
+    assert stored.result.kind == KIND
+
+
+def test_comparator_is_the_same_image_as_the_method_on_its_own(scan: Path) -> None:
+    beside = done(scan, Reconstruction(method=CompressedSensing()))
+    alone = done(scan, Reconstruction(method=CgSense()))
+    np.testing.assert_array_equal(beside.array("cgsense"), alone.array("reconstruction"))
+    assert "cgsense" not in alone.roles()
+
+
+@pytest.mark.parametrize("method", [Zerofilled(), CgSense(), CompressedSensing()])
+def test_twice_the_samples_give_twice_the_image_and_the_same_evidence(
+    method: Zerofilled | CgSense | CompressedSensing, scan: Path
+) -> None:
+    what = Reconstruction(method=method)
+    np.save(scan.with_name("twice.npy"), 2 * small_kspace().numpy())
+
+    one, two = done(scan, what), done(scan.with_name("twice.npy"), what)
+
+    # A factor of two changes no mantissa: the images agree but for the last bits of the scale.
+    np.testing.assert_allclose(
+        two.array("reconstruction"), 2 * one.array("reconstruction"), rtol=1e-5, atol=1e-5
+    )
+    assert scores(two) == pytest.approx(scores(one), rel=1e-4)
+    np.testing.assert_allclose(
+        two.array("not_determined"), 2 * one.array("not_determined"), rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        two.array("refutable_contrast"), one.array("refutable_contrast"), rtol=1e-3
+    )
+
+
+def test_same_job_gives_the_same_bytes_in_another_folder(scan: Path) -> None:
+    what = Reconstruction(method=CompressedSensing(), seed=5)
+    one = done(scan, what)
+    two = done(scan, what, out=scan.parent / "elsewhere")
+    assert [a.sha256 for a in one.result.arrays] == [a.sha256 for a in two.result.arrays]
+    assert scores(one) == scores(two)
+
+
+def test_seed_moves_the_withheld_samples_and_not_the_image(scan: Path) -> None:
+    one = done(scan, Reconstruction(method=CgSense(), seed=1))
+    two = done(scan, Reconstruction(method=CgSense(), seed=2))
+    assert scores(one)["withheld_error"] != scores(two)["withheld_error"]
+    np.testing.assert_array_equal(one.array("reconstruction"), two.array("reconstruction"))
+
+
+def test_root_sum_of_squares_has_no_trust_record_and_says_so(scan: Path) -> None:
+    stored = done(scan, RSS)
+    assert stored.result.trust.scores == ()
+    assert "Root sum of squares without coil maps: no trust record can be made." in (
+        stored.result.notes
+    )
+    assert set(stored.roles()) == {"reconstruction", "reconstruction_nifti", "sampling_mask"}
+
+
+def test_root_sum_of_squares_needs_no_calibration_region(tmp_path: Path) -> None:
+    path = tmp_path / "no_acs.npy"
+    np.save(path, small_kspace(calibration=0).numpy())
+    assert done(path, RSS).array("reconstruction").shape == (1, HEIGHT, WIDTH)
+
+
+def test_several_map_sets_give_a_result_with_its_record(scan: Path) -> None:
+    config = PrepareConfig(espirit=EspiritConfig(sets=2))
+    two = done(scan, Reconstruction(method=CgSense(), prepare=config))
+    one = done(scan, Reconstruction(method=CgSense()))
+    assert set(scores(two)) == set(scores(one))
+    assert np.isfinite(two.array("not_determined")).all()
+    # One set describes this phantom, so the second adds little.
+    image = np.abs(one.array("reconstruction"))
+    assert np.linalg.norm(np.abs(two.array("reconstruction")) - image) < 0.2 * np.linalg.norm(image)
+
+
+@pytest.mark.parametrize("kind", ["npy", "cfl"])
+def test_given_maps_stand_in_for_a_calibration_region(kind: str, tmp_path: Path) -> None:
+    path, maps = tmp_path / "no_acs.npy", tmp_path / f"maps.{kind}"
+    np.save(path, small_kspace(calibration=0).numpy())
+    true = asymmetric_coils(3, HEIGHT, WIDTH).to(torch.complex64)
+    if kind == "npy":
+        np.save(maps, true.numpy())
+    else:
+        write_cfl(maps, maps_to_bart(true[None, None]))
+
+    stored = done(path, Reconstruction(method=CgSense()), maps=maps)
+
+    assert set(stored.result.inputs) == (
+        {"kspace", "maps"} if kind == "npy" else {"kspace", "maps_hdr", "maps_cfl"}
+    )
+    assert not any("ESPIRiT" in note for note in stored.result.notes)
+
+
+def test_digests_are_those_of_the_files(tmp_path: Path) -> None:
+    write_cfl(tmp_path / "head.cfl", kspace_to_bart(small_kspace()))
+    np.save(tmp_path / "mask.npy", small_mask().numpy())
+
+    stored = done(tmp_path / "head.cfl", RSS, mask=tmp_path / "mask.npy")
+
+    files = {"kspace_hdr": "head.hdr", "kspace_cfl": "head.cfl", "mask": "mask.npy"}
+    assert stored.result.inputs == {
+        role: sha256_of_path(tmp_path / name) for role, name in files.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["head", "head.cfl", "head.hdr"])
+def test_every_name_of_a_pair_is_the_same_case_and_key(name: str, tmp_path: Path) -> None:
+    write_cfl(tmp_path / "head.cfl", kspace_to_bart(small_kspace()))
+    first = done(tmp_path / "head.cfl", RSS)
+    again = run(tmp_path / name, RSS)
+    assert not again.fresh
+    assert again.stored.folder.path == first.folder.path
+
+
+def test_record_says_how_the_result_was_made(scan: Path) -> None:
+    result = done(scan, Reconstruction(method=CompressedSensing(lambda_=0.01), seed=4)).result
+    assert result.config["methods"]["reconstruction"] == {  # type: ignore[index,call-overload]  # JSON
+        "name": "cs",
+        "lambda_": 0.01,
+        "regulariser": "wavelet",
+        "iterations": 60,
+        "scale": None,
+    }
+    assert (result.seed, result.device) == (4, "cpu")
+    assert {"read", "prepare", "reconstruction", "trust"} <= set(result.times.steps_s)
+    assert "torch" in result.model_dump_json()
+    assert result.metrics == ()
+
+
+def test_history_judges_a_score_only_against_equal_settings(tmp_path: Path) -> None:
+    states = []
+    for seed in range(3):
+        path = write_small_scan(tmp_path / f"case-{seed}.npy", seed=seed)
+        stored = done(path, Reconstruction(method=Zerofilled(), seed=seed))
+        states.append({score.state for score in stored.result.trust.scores})
+    other = done(tmp_path / "case-0.npy", Reconstruction(method=CgSense()))
+
+    assert states[0] == {"no_history"}
+    assert "no_history" not in states[2]
+    assert {score.state for score in other.result.trust.scores} == {"no_history"}
+    assert all(
+        score.p is None or score.p >= 1 / (1 + 2) for score in ResultStore(tmp_path / "out", "mri")
+        .read("case-2").result.trust.scores
+    )
+
+
+def test_method_is_made_by_name_with_its_own_weight() -> None:
+    assert method_named("cs", lambda_=0.02, regulariser="tv") == CompressedSensing(
+        lambda_=0.02, regulariser="tv"
+    )
+    with pytest.raises(RefusedInputError, match="allowed: cs, cgsense, zerofilled"):
+        method_named("magic")
+    with pytest.raises(RefusedInputError, match="goes with --method zerofilled alone"):
+        Reconstruction(method=CgSense(), combine="rss")
