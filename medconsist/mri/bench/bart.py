@@ -19,7 +19,7 @@ from medconsist.metrics.image import nrmse_scaled
 from medconsist.mri.acs import find_acs
 from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.cfl import kspace_to_bart, read_cfl, write_cfl
-from medconsist.mri.espirit import EspiritConfig, espirit
+from medconsist.mri.espirit import EspiritConfig, EspiritMaps, espirit
 from medconsist.mri.forward import Measurement
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import CgSense, CompressedSensing
@@ -27,7 +27,8 @@ from medconsist.mri.readers import read_kspace, read_maps
 from medconsist.results.bench import BenchRow, Target
 from medconsist.shapes import CoilMaps, RealImages
 
-__all__ = ["SPREADS", "Bart", "Compared", "bart_table", "phantom_scans", "relative_difference"]
+__all__ = ["SPREADS", "Bart", "Compared", "bart_table", "magnitude_error", "phantom_scans"]
+__all__ += ["real_scan", "relative_difference"]
 
 SPREADS = (1.3, 1.7, 2.2)  # density of the Poisson disc along each axis: accelerations 8.4 to 11.6
 LAMBDA = 0.005
@@ -112,11 +113,11 @@ class Compared:
         self.bart.run(f"ecalib -m1 -r 24 {self.name} {self.name}_maps")
         return read_maps(self.bart.path(f"{self.name}_maps"))
 
-    def our_maps(self, config: EspiritConfig) -> CoilMaps:
+    def espirit(self, config: EspiritConfig) -> EspiritMaps:
         """Return maps of our ESPIRiT from the same region of at most 24 x 24 samples."""
         region = find_acs(self.kspace.mask).limited(24)
         height, width = self.kspace.data.shape[-2:]
-        return espirit(region.extract(self.kspace.data), (height, width), config=config).maps
+        return espirit(region.extract(self.kspace.data), (height, width), config=config)
 
     def measurement(self, maps: CoilMaps) -> Measurement:
         """Return the samples as they are, in their own units."""
@@ -194,7 +195,7 @@ def bart_table(bart: Bart, real: Path | None) -> BenchTable:
 def _maps_rows(case: str, scan: Compared) -> BenchTable:
     rows = []
     for form in ("bart", "exact"):
-        maps = scan.our_maps(EspiritConfig(eigenvectors=form))
+        maps = scan.espirit(EspiritConfig(eigenvectors=form)).maps
         seen = relative_difference(maps, scan.bart_maps)
         rows.append(_row(case, f"ESPIRiT ({form} form) from bart ecalib", seen))
     limit = Target(
@@ -235,7 +236,9 @@ def _phantom_rows(case: str, scan: Compared, reference: Tensor) -> BenchTable:
 def _real_rows(scan: Compared) -> BenchTable:
     theirs = scan.pics(f"-R W:{LAMBDA} -i 60")
     same_maps = CompressedSensing(lambda_=LAMBDA)(scan.measurement(scan.bart_maps))
-    own_maps = CompressedSensing(lambda_=LAMBDA)(scan.measurement(scan.our_maps(EspiritConfig())))
+    own_maps = CompressedSensing(lambda_=LAMBDA)(
+        scan.measurement(scan.espirit(EspiritConfig()).maps)
+    )
     cg = CgSense(lambda_=LAMBDA)(scan.measurement(scan.bart_maps))
     cg_theirs = scan.pics(f"-l2 -r {LAMBDA} -i 30")
     case = "real 8-coil slice"
