@@ -26,8 +26,8 @@ CASE = "head"
 def in_child(words: list[str]) -> int:
     child = os.fork()
     if child == 0:
-        sys.stdout = sys.stderr = Path(os.devnull).open("w")
-        os._exit(medconsist(words))
+        with Path(os.devnull).open("w") as sys.stdout:
+            os._exit(medconsist(words))
     return child
 
 

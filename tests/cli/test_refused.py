@@ -51,7 +51,7 @@ def saved(array: Tensor, name: str = "head.npy") -> Make:
 
 def with_value(value: complex) -> Tensor:
     samples = small_kspace()
-    samples[0, 1, HEIGHT // 2, WIDTH // 2] = value
+    samples[0, 1, HEIGHT // 2, WIDTH // 2] = torch.tensor(value)
     return samples
 
 
@@ -168,7 +168,7 @@ BAD = {
     "case that leaves": Bad("case id '../x' is not a safe name", options=("--case", "../x")),
     "empty case": Bad("case id '' is not a safe name", options=("--case", "")),
     "empty patient": Bad("patient id '' is not a safe name", options=("--patient", "")),
-    "study that leaves": Bad("study id '/tmp' is not a safe name", options=("--study", "/tmp")),
+    "study that leaves": Bad("study id '/etc' is not a safe name", options=("--study", "/etc")),
     "reserved case": Bad("uses itself", options=("--case", "current")),
     "name with blanks": Bad("--case NAME", saved(small_kspace(), "my head.npy")),
     "no threads": Bad("--threads must be 1 or more", options=("--threads", "0")),
