@@ -15,7 +15,7 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.report import Estimate, interval
-from medconsist.mri.features import feature_patch, object_mask, reference_intensity
+from medconsist.mri.evidence.features import feature_patch, object_mask, reference_intensity
 from medconsist.mri.forward import Measurement
 from medconsist.shapes import ComplexImages
 

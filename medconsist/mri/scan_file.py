@@ -20,10 +20,10 @@ import h5py
 import torch
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.foreign_hdf5 import Contents, Request, read_foreign_hdf5
+from medconsist.mri.formats.foreign_hdf5 import Contents, Request, read_foreign_hdf5
 from medconsist.mri.kspace import KSpace
+from medconsist.mri.phantom.tissue import Contrast
 from medconsist.mri.simulate import ScanConfig, SimulatedScan
-from medconsist.mri.tissue import Contrast
 from medconsist.results.atomic import atomic_write_bytes
 from medconsist.shapes import RealImages, SamplingMask
 

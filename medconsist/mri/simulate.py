@@ -23,13 +23,13 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.birdcage import CoilArray
-from medconsist.mri.fine_grid import FineGrid
-from medconsist.mri.head import GeneratedHead
 from medconsist.mri.kspace import KSpace
-from medconsist.mri.simulated_lesions import Lesioned, add_lesions
-from medconsist.mri.smooth_field import SmoothField
-from medconsist.mri.tissue import FLAIR, Anatomy, Contrast
+from medconsist.mri.phantom.birdcage import CoilArray
+from medconsist.mri.phantom.fine_grid import FineGrid
+from medconsist.mri.phantom.head import GeneratedHead
+from medconsist.mri.phantom.simulated_lesions import Lesioned, add_lesions
+from medconsist.mri.phantom.smooth_field import SmoothField
+from medconsist.mri.phantom.tissue import FLAIR, Anatomy, Contrast
 from medconsist.operators.fourier import Fourier
 from medconsist.shapes import ComplexImages
 
@@ -43,14 +43,14 @@ __all__ = [
 ]
 
 GENERATOR_MODULES = (
-    "birdcage",
-    "fine_grid",
-    "head",
+    "phantom.birdcage",
+    "phantom.fine_grid",
+    "phantom.head",
+    "phantom.simulated_lesions",
+    "phantom.smooth_field",
+    "phantom.tissue",
+    "phantom.tissue_file",
     "simulate",
-    "simulated_lesions",
-    "smooth_field",
-    "tissue",
-    "tissue_file",
 )
 _MIDDLE_MM = 8.0  # height of the middle slice, at the bodies of the lateral ventricles
 
@@ -79,7 +79,7 @@ class ScanConfig:
     Parameters
     ----------
     contrast
-        Sequence; `T1W`, `T2W` and `FLAIR` are in `medconsist.mri.tissue`.
+        Sequence; `T1W`, `T2W` and `FLAIR` are in `medconsist.mri.phantom.tissue`.
     shape
         Height and width of the reconstruction [pixels].
     n_slices

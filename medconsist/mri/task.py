@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cfl import cfl_pair
-from medconsist.mri.files import require_file
+from medconsist.mri.formats.cfl import cfl_pair
+from medconsist.mri.formats.files import require_file
+from medconsist.mri.formats.nifti import write_nifti
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import rss
-from medconsist.mri.nifti import write_nifti
 from medconsist.mri.prepare import prepare, prepare_without_maps
 from medconsist.mri.quality import quality_metrics
 from medconsist.mri.readers import read_kspace, read_maps

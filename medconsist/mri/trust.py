@@ -11,14 +11,14 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.mri.determinacy import ITERATIONS, noise_weight, not_determined
-from medconsist.mri.features import reference_intensity
+from medconsist.mri.evidence.determinacy import ITERATIONS, noise_weight, not_determined
+from medconsist.mri.evidence.features import reference_intensity
+from medconsist.mri.evidence.refutability import feature_energy, matched_filter, refutable_contrast
+from medconsist.mri.evidence.residual import degrees_of_freedom, residual_groups
+from medconsist.mri.evidence.trust_scores import map_scores, residual_score, withheld_scores
+from medconsist.mri.evidence.withheld import WithheldConfig, WithheldError, withheld_error, withhold
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import Method, SetImages
-from medconsist.mri.refutability import feature_energy, matched_filter, refutable_contrast
-from medconsist.mri.residual import degrees_of_freedom, residual_groups
-from medconsist.mri.trust_scores import map_scores, residual_score, withheld_scores
-from medconsist.mri.withheld import WithheldConfig, WithheldError, withheld_error, withhold
 from medconsist.results.trust import Score
 from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
 

@@ -21,8 +21,8 @@ from medconsist.errors import (
     TruncatedFileError,
     UnsafeFileError,
 )
-from medconsist.mri import foreign_hdf5
-from medconsist.mri.foreign_hdf5 import Request, read_foreign_hdf5
+from medconsist.mri.formats import foreign_hdf5
+from medconsist.mri.formats.foreign_hdf5 import Request, read_foreign_hdf5
 from medconsist.mri.readers import read_kspace, read_maps
 from tests.mri.asymmetric import asymmetric_kspace
 from tests.mri.conftest import WRITERS, header_xml, write_bart, write_fastmri, write_npy

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medconsist.mri.cfl import kspace_to_bart, write_cfl
+from medconsist.mri.formats.cfl import kspace_to_bart, write_cfl
 from tests.mri.asymmetric import asymmetric_kspace
 
 HEADER = """<?xml version="1.0"?>

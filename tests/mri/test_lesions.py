@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.features import object_mask, reference_intensity
+from medconsist.mri.evidence.features import object_mask, reference_intensity
 from medconsist.mri.forward import Measurement
 from medconsist.mri.lesions import (
     LesionStudy,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError, UnsafeFileError
-from medconsist.mri.cfl import write_cfl
+from medconsist.mri.formats.cfl import write_cfl
 from medconsist.mri.oversampling import remove_readout_oversampling
 from medconsist.mri.readers import read_kspace, read_maps
 from medconsist.operators.fourier import Fourier

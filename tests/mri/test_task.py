@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cfl import kspace_to_bart, maps_to_bart, write_cfl
 from medconsist.mri.espirit import EspiritConfig
+from medconsist.mri.formats.cfl import kspace_to_bart, maps_to_bart, write_cfl
 from medconsist.mri.methods import CgSense, CompressedSensing, Zerofilled, method_named
 from medconsist.mri.prepare import PrepareConfig
 from medconsist.mri.settings import KIND, Reconstruction

@@ -9,21 +9,21 @@ import torch
 from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.mri.determinacy import noise_weight, not_determined
-from medconsist.mri.features import (
+from medconsist.mri.evidence.determinacy import noise_weight, not_determined
+from medconsist.mri.evidence.features import (
     correlate_feature,
     feature_patch,
     object_mask,
     reference_intensity,
 )
+from medconsist.mri.evidence.refutability import feature_energy, matched_filter, refutable_contrast
+from medconsist.mri.evidence.residual import GroupResidual, degrees_of_freedom, residual_groups
+from medconsist.mri.evidence.withheld import WithheldConfig, withheld_error, withhold
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import CgSense, CompressedSensing
 from medconsist.mri.prepare import Prepared, prepare
 from medconsist.mri.readers import read_kspace
-from medconsist.mri.refutability import feature_energy, matched_filter, refutable_contrast
-from medconsist.mri.residual import GroupResidual, degrees_of_freedom, residual_groups
 from medconsist.mri.trust import MriTrust, TrustConfig, judge
-from medconsist.mri.withheld import WithheldConfig, withheld_error, withhold
 from medconsist.results.trust import TrustRecord
 from tests.mri.linear_scan import (
     SHAPE,

@@ -18,8 +18,8 @@ from medconsist.errors import StorageError
 from medconsist.metrics.image import nrmse_scaled
 from medconsist.mri.acs import find_acs
 from medconsist.mri.bench.table import BenchTable
-from medconsist.mri.cfl import kspace_to_bart, read_cfl, write_cfl
 from medconsist.mri.espirit import EspiritConfig, EspiritMaps, espirit
+from medconsist.mri.formats.cfl import kspace_to_bart, read_cfl, write_cfl
 from medconsist.mri.forward import Measurement
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import CgSense, CompressedSensing

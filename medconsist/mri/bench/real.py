@@ -7,6 +7,7 @@ import torch
 
 from medconsist.metrics.report import interval
 from medconsist.mri.bench.table import BenchTable
+from medconsist.mri.evidence.withheld import WithheldConfig, WithheldError, withheld_error, withhold
 from medconsist.mri.lesions import (
     LesionRow,
     LesionStudy,
@@ -18,7 +19,6 @@ from medconsist.mri.lesions import (
 from medconsist.mri.methods import CgSense, CompressedSensing, Method, Zerofilled
 from medconsist.mri.prepare import Prepared, prepare
 from medconsist.mri.readers import read_kspace
-from medconsist.mri.withheld import WithheldConfig, WithheldError, withheld_error, withhold
 from medconsist.results.bench import BenchRow
 
 __all__ = ["REAL_SLICE", "SPEC_RESPONSE", "lesion_table", "withheld_table"]

@@ -7,8 +7,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.mri.cfl import read_cfl
-from medconsist.mri.npy import read_npy
+from medconsist.mri.formats.cfl import read_cfl
+from medconsist.mri.formats.npy import read_npy
 from medconsist.mri.readers.bart_file import bart_plane
 from medconsist.mri.readers.volume import Volume, as_mask
 from medconsist.shapes import CoilKSpace, SamplingMask

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.mri.centring import centre_axis
-from medconsist.mri.cfl import BART_AXES, read_cfl
+from medconsist.mri.formats.cfl import BART_AXES, read_cfl
 from medconsist.mri.readers.volume import Volume, as_complex64, refuse_other_axes
 from medconsist.operators.fourier import Fourier
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.mri.foreign_hdf5 import Contents, Request, read_foreign_hdf5
+from medconsist.mri.formats.foreign_hdf5 import Contents, Request, read_foreign_hdf5
 from medconsist.mri.readers.ismrmrd_header import IsmrmrdHeader, parse_ismrmrd_header
 from medconsist.mri.readers.volume import Volume, as_complex64, as_mask, refuse_other_axes
 from medconsist.shapes import NoiseSamples

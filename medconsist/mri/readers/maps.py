@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.mri.cfl import BART_AXES, read_cfl
-from medconsist.mri.npy import read_npy
+from medconsist.mri.formats.cfl import BART_AXES, read_cfl
+from medconsist.mri.formats.npy import read_npy
 from medconsist.mri.readers.volume import as_complex64
 from medconsist.shapes import CoilMaps
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medconsist.errors import ShapeError
-from medconsist.mri.npy import read_npy
+from medconsist.mri.formats.npy import read_npy
 from medconsist.mri.readers.volume import Volume, as_complex64, refuse_other_axes
 
 __all__ = ["read_numpy_kspace"]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError, TruncatedFileError
 from medconsist.mri.centring import centre_axis
-from medconsist.mri.cfl import cfl_pair
-from medconsist.mri.files import require_file
+from medconsist.mri.formats.cfl import cfl_pair
+from medconsist.mri.formats.files import require_file
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.pattern import describe_pattern
 from medconsist.mri.readers.acquired import acquired_mask, read_mask

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, fft
 
-from medconsist.mri.features import correlate_feature, feature_patch
+from medconsist.mri.evidence.features import correlate_feature, feature_patch
 from medconsist.mri.forward import Measurement
 from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
 

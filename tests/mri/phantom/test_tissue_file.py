@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from medconsist.errors import MissingInputError, RefusedInputError, ShapeError
-from medconsist.mri.tissue import tissue_index
-from medconsist.mri.tissue_file import TissueFile
+from medconsist.mri.phantom.tissue import tissue_index
+from medconsist.mri.phantom.tissue_file import TissueFile
 
 WHITE, CSF = (0.77, 1 / 500, 1 / 70), (1.0, 1 / 2569, 1 / 329)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medconsist.mri.fine_grid import FineGrid
+from medconsist.mri.phantom.fine_grid import FineGrid
 from medconsist.operators.fourier import Fourier
 
 GRIDS = [FineGrid((8, 9), 2), FineGrid((7, 10), 3), FineGrid((8, 8), 4)]

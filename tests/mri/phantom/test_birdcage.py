@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from medconsist.mri.birdcage import CoilArray
+from medconsist.mri.phantom.birdcage import CoilArray
 
 
 def _grid(n: int, step: float) -> torch.Tensor:

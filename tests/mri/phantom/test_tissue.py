@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.tissue import FLAIR, T1W, T2W, TISSUES, Anatomy, Contrast, Tissue, tissue_index
+from medconsist.mri.phantom.tissue import (
+    FLAIR,
+    T1W,
+    T2W,
+    TISSUES,
+    Anatomy,
+    Contrast,
+    Tissue,
+    tissue_index,
+)
 
 
 def _relaxed(longitudinal: float, time_ms: float, tissue: Tissue) -> float:

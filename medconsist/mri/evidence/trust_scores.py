@@ -1,8 +1,8 @@
 """The scores of the trust record, with the sentence that a clinician reads beside each."""
 
-from medconsist.mri.features import object_mask
-from medconsist.mri.residual import GroupResidual
-from medconsist.mri.withheld import WithheldError
+from medconsist.mri.evidence.features import object_mask
+from medconsist.mri.evidence.residual import GroupResidual
+from medconsist.mri.evidence.withheld import WithheldError
 from medconsist.results.trust import Score
 from medconsist.shapes import ComplexImages, RealImages
 

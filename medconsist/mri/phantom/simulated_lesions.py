@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from medconsist.mri.tissue import Anatomy, tissue_index
+from medconsist.mri.phantom.tissue import Anatomy, tissue_index
 
 __all__ = ["Lesioned", "add_lesions"]
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
 from medconsist.errors import MissingInputError, RefusedInputError, ShapeError
-from medconsist.mri.tissue import TISSUES, Anatomy
+from medconsist.mri.phantom.tissue import TISSUES, Anatomy
 
 __all__ = ["TissueFile"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from medconsist.errors import RefusedInputError, TruncatedFileError, UnsafeFileError
-from medconsist.mri.files import check_budget, require_file
+from medconsist.mri.formats.files import check_budget, require_file
 
 __all__ = ["read_npy"]
 

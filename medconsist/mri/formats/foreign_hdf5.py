@@ -25,12 +25,12 @@ from jaxtyping import Shaped
 import medconsist
 from medconsist import errors
 from medconsist.errors import MedconsistError, RefusedInputError, TruncatedFileError
-from medconsist.mri.files import check_budget, require_file
-from medconsist.mri.hdf5_worker import Request
+from medconsist.mri.formats.files import check_budget, require_file
+from medconsist.mri.formats.hdf5_worker import Request
 
 __all__ = ["Contents", "Request", "read_foreign_hdf5"]
 
-_WORKER = "medconsist.mri.hdf5_worker"
+_WORKER = "medconsist.mri.formats.hdf5_worker"
 _LONGEST_HEADER = 2**24
 _PIECE_BYTES = 2**25
 _BASE_SECONDS = 60

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medconsist.errors import ShapeError, StorageError
-from medconsist.mri.cfl import kspace_to_bart, maps_to_bart, read_cfl, write_cfl
+from medconsist.mri.formats.cfl import kspace_to_bart, maps_to_bart, read_cfl, write_cfl
 from tests.mri.asymmetric import asymmetric_kspace
 
 BUDGET = 2**24

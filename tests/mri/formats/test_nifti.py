@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, StorageError
-from medconsist.mri.nifti import write_nifti
+from medconsist.mri.formats.nifti import write_nifti
 from tests.mri.asymmetric import asymmetric_image
 
 UNKNOWN = (None, None, None)

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.smooth_field import SmoothField
-from medconsist.mri.tissue import TISSUES, Anatomy, tissue_index
+from medconsist.mri.phantom.smooth_field import SmoothField
+from medconsist.mri.phantom.tissue import TISSUES, Anatomy, tissue_index
 
 __all__ = ["GeneratedHead"]
 

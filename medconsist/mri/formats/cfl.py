@@ -10,7 +10,7 @@ from jaxtyping import Complex, Shaped
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError, TruncatedFileError
-from medconsist.mri.files import check_budget, require_file
+from medconsist.mri.formats.files import check_budget, require_file
 from medconsist.results.atomic import atomic_write_bytes
 
 __all__ = ["BART_AXES", "cfl_pair", "kspace_to_bart", "maps_to_bart", "read_cfl", "write_cfl"]

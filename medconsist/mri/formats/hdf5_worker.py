@@ -1,6 +1,6 @@
 """The disposable process that opens a foreign HDF5 file and streams named datasets to its parent.
 
-Run by `medconsist.mri.foreign_hdf5` as ``python -m medconsist.mri.hdf5_worker``; it imports
+Run by `foreign_hdf5` beside it as ``python -m medconsist.mri.formats.hdf5_worker``; it imports
 neither torch nor anything that the parent holds. Protocol on standard output: one line of JSON,
 either ``{"error": class, "message": text}`` or ``{"arrays": [{name, dtype, shape}...], "texts":
 {...}, "attributes": {...}, "present": [...]}``, then the raw bytes of the arrays in that order.
@@ -25,7 +25,7 @@ from medconsist.errors import (
     TruncatedFileError,
     UnsafeFileError,
 )
-from medconsist.mri.files import check_budget
+from medconsist.mri.formats.files import check_budget
 
 __all__ = ["Request", "answer", "check_links"]
 

@@ -1,0 +1,1 @@
+"""What samples say about an image; `medconsist.mri.trust` joins it into one record."""

@@ -1,0 +1,1 @@
+"""Anatomy, lesions, contrast and coils of the simulator."""
