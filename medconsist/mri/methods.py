@@ -74,6 +74,11 @@ class Method(ABC):
         del measurement  # most methods estimate nothing
         return self
 
+    def rescaled(self, factor: float) -> "Method":
+        """Return the method for samples multiplied by ``factor``: other units."""
+        del factor  # most methods have no number in units of the samples
+        return self
+
     def __call__(self, measurement: Measurement) -> ComplexImages:
         """Return one image per slice, by `combine_sets`."""
         return combine_sets(self.solve(measurement))
@@ -164,7 +169,8 @@ class CompressedSensing(Method):
         Of FISTA or ADMM.
     scale
         What the samples are divided by, and the image multiplied by again, in the units of the
-        image; None estimates one for the volume by `bart_scale`.
+        samples that the method is given (in a job those of the file, see `rescaled`); None
+        estimates one for the volume by `bart_scale`.
 
     Raises
     ------
@@ -200,6 +206,10 @@ class CompressedSensing(Method):
     def fixed(self, measurement: Measurement) -> "CompressedSensing":
         """Return the method with the scale of this measurement."""
         return replace(self, scale=self._scale_of(measurement))
+
+    def rescaled(self, factor: float) -> "CompressedSensing":
+        """Return the method for samples multiplied by ``factor``; an estimated scale follows."""
+        return self if self.scale is None else replace(self, scale=self.scale * factor)
 
     def solve(self, measurement: Measurement) -> SetImages:
         """Return the sparse image of each map set."""

@@ -100,7 +100,7 @@ class Random1D(_Lines):
     """
 
     def _draw(self, center: Bool[Tensor, " lines"], generator: Generator) -> Tensor:
-        uniform = torch.ones(center.shape, dtype=torch.float64, device=center.device)
+        uniform = torch.zeros(center.shape, dtype=torch.float64, device=center.device)
         return _draw_outside(uniform, center, self.acceleration, generator)
 
 
@@ -137,8 +137,8 @@ class Gaussian1D(_Lines):
     density: Literal["plain", "sqrt"] = "plain"
 
     def _draw(self, center: Bool[Tensor, " lines"], generator: Generator) -> Tensor:
-        density = _gaussian(center.shape[0], self.fwhm, self.density, center.device)
-        return _draw_outside(density, center, self.acceleration, generator)
+        log_density = _log_gaussian(center.shape[0], self.fwhm, self.density, center.device)
+        return _draw_outside(log_density, center, self.acceleration, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,8 +289,10 @@ class Gaussian2D(_Points):
     density: Literal["sqrt", "plain"] = "sqrt"
 
     def _draw(self, center: PlaneMask, generator: Generator) -> Tensor:
-        rows, columns = (_gaussian(n, self.fwhm, self.density, center.device) for n in center.shape)
-        return _draw_outside(torch.outer(rows, columns), center, self.acceleration, generator)
+        rows, columns = (
+            _log_gaussian(n, self.fwhm, self.density, center.device) for n in center.shape
+        )
+        return _draw_outside(rows[:, None] + columns, center, self.acceleration, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,6 +386,12 @@ class PartialFourier:
         n_lines = shape[self.axis]
         lines = torch.arange(n_lines, device=generator.device) < round(self.kept * n_lines)
         lines = lines if self.edge == "high" else lines.flip(0)
+        if not bool(lines[n_lines // 2]):
+            msg = (
+                f"kept {self.kept} leaves {int(lines.sum())} of {n_lines} lines, DC not among "
+                f"them; allowed: at least {(n_lines // 2 + 1) / n_lines:.4g}."
+            )
+            raise RefusedInputError(msg)
         along = lines[:, None] if self.axis == -2 else lines[None, :]
         if self.base is None:
             return along.expand(shape).clone()
@@ -391,7 +399,7 @@ class PartialFourier:
 
 
 def _draw_outside(
-    density: Float[Tensor, "*plane"],
+    log_density: Float[Tensor, "*plane"],
     center: Bool[Tensor, "*plane"],
     acceleration: float | int,
     generator: Generator,
@@ -399,13 +407,14 @@ def _draw_outside(
     """Add to the centre points drawn one after another, without replacement, p ~ density.
 
     The largest keys ``log p - log E``, E exponential, are such a draw (Efraimidis and Spirakis
-    2006, doi:10.1016/j.ipl.2005.11.003); they need one sort and no Python loop.
+    2006, doi:10.1016/j.ipl.2005.11.003); they need one sort and no Python loop. The logarithm is
+    given, since a narrow density itself is 0 in the corners.
     """
     n_samples = round(center.numel() / acceleration) - int(center.sum())
     uniform = torch.rand(
         center.shape, dtype=torch.float64, generator=generator, device=generator.device
     )
-    keys = density.log() - torch.log(-torch.log1p(-uniform))
+    keys = log_density - torch.log(-torch.log1p(-uniform))
     drawn = torch.where(center, -torch.inf, keys).flatten().topk(n_samples).indices
     mask = center.flatten().clone()
     mask[drawn] = True
@@ -417,12 +426,12 @@ def _from_dc(n: int, device: torch.device) -> Tensor:
     return (torch.arange(n, dtype=torch.float64, device=device) - n // 2) / (n / 2)
 
 
-def _gaussian(n: int, fwhm: float | int, density: str, device: torch.device) -> Tensor:
+def _log_gaussian(n: int, fwhm: float | int, density: str, device: torch.device) -> Tensor:
     if fwhm <= 0:
         msg = f"fwhm must be positive (the axis has length 2), got {fwhm}."
         raise RefusedInputError(msg)
     exponent = 4 * torch.log(torch.tensor(2.0)).item() * (_from_dc(n, device) / fwhm) ** 2
-    return torch.exp(-exponent / (2 if density == "sqrt" else 1))
+    return -exponent / (2 if density == "sqrt" else 1)
 
 
 def _central(n: int, size: int, device: torch.device) -> Tensor:

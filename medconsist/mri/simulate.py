@@ -52,6 +52,7 @@ GENERATOR_MODULES = (
     "phantom.tissue_file",
     "simulate",
 )
+_TRIES = 4  # of a deformation that keeps the head in a usual field of view: 1 in 80 does not
 _MIDDLE_MM = 8.0  # height of the middle slice, at the bodies of the lateral ventricles
 
 
@@ -224,7 +225,8 @@ def simulate(
 ) -> SimulatedScan:
     """Simulate one fully sampled scan; every draw comes from ``generator``, on its device.
 
-    Anatomy, deformation, lesions, phase, coils and noise all differ from draw to draw.
+    Anatomy, deformation, lesions, phase, coils and noise all differ from draw to draw. A head that
+    the field of view cuts is drawn again, a few times.
 
     Parameters
     ----------
@@ -238,13 +240,11 @@ def simulate(
     Raises
     ------
     RefusedInputError
-        If the field of view cuts the head, or slices leave it.
+        If the field of view cuts every head drawn, or slices leave it.
     """
     source = phantom or GeneratedHead()
     grid = _grid(config, generator.device)
-    spacing = math.sqrt(math.prod(config.voxel_size_mm[1:])) / config.oversampling
-    anatomy = source(_deformed(grid, config, generator), spacing, generator)
-    _refuse_cut_head(anatomy, config)
+    anatomy = _anatomy(source, grid, config, generator)
     fewest, most = config.lesions
     n_lesions = int(
         torch.randint(fewest, most + 1, (), generator=generator, device=generator.device)
@@ -401,15 +401,24 @@ def _filled(solid: Bool[Tensor, "slices height width"]) -> Bool[Tensor, "slices 
     return down & up.flip(-2) & right & left.flip(-1)
 
 
-def _refuse_cut_head(anatomy: Anatomy, config: ScanConfig) -> None:
+def _anatomy(source: Phantom, grid: Tensor, config: ScanConfig, generator: Generator) -> Anatomy:
+    """Draw deformation and anatomy until the head lies inside the field of view."""
+    spacing = math.sqrt(math.prod(config.voxel_size_mm[1:])) / config.oversampling
+    for _ in range(_TRIES):
+        anatomy = source(_deformed(grid, config, generator), spacing, generator)
+        if not _is_cut(anatomy):
+            return anatomy
+    height, width = (
+        n * size for n, size in zip(config.shape, config.voxel_size_mm[1:], strict=True)
+    )
+    msg = (
+        f"the field of view of {height:g} x {width:g} mm cuts the head, which would fold over; "
+        "take larger voxels or more of them: about 230 x 200 mm are needed."
+    )
+    raise RefusedInputError(msg)
+
+
+def _is_cut(anatomy: Anatomy) -> bool:
     inside = anatomy.of("background") < 0.5
     edges = (inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1])
-    if any(bool(edge.any()) for edge in edges):
-        height, width = (
-            n * size for n, size in zip(config.shape, config.voxel_size_mm[1:], strict=True)
-        )
-        msg = (
-            f"the field of view of {height:g} x {width:g} mm cuts the head, which would fold over; "
-            "take larger voxels or more of them: about 230 x 200 mm are needed."
-        )
-        raise RefusedInputError(msg)
+    return any(bool(edge.any()) for edge in edges)

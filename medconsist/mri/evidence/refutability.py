@@ -47,7 +47,9 @@ def feature_energy(measurement: Measurement, fwhm_px: float) -> RealImages:
     return torch.stack(
         [
             _interpolated(
-                _lattice_energy(coils, _spread_spectrum(mask, patch), patch, stride), mask
+                _lattice_energy(coils, _spread_spectrum(mask, patch), patch, stride),
+                stride,
+                like=mask,
             )
             for coils, mask in zip(maps, masks, strict=True)
         ]
@@ -145,12 +147,9 @@ def _lattice_energy(coils: Tensor, spectrum: Tensor, patch: Tensor, stride: int)
     return torch.stack(energies).sum(0).clamp_min(0)
 
 
-def _interpolated(lattice: Tensor, like: Tensor) -> Tensor:
+def _interpolated(lattice: Tensor, stride: int, *, like: Tensor) -> Tensor:
     height, width = like.shape
-    step = [
-        math.ceil((n - 1) / max(m - 1, 1)) for n, m in zip(like.shape, lattice.shape, strict=True)
-    ]
-    size = [(m - 1) * s + 1 for m, s in zip(lattice.shape, step, strict=True)]
+    size = [(m - 1) * stride + 1 for m in lattice.shape]
     fine: Tensor = torch.nn.functional.interpolate(
         lattice[None, None], size=size, mode="bilinear", align_corners=True
     )
