@@ -69,7 +69,7 @@ def main() -> None:
         run(*mri, "simulate", "--out", "scans", "--size", "64", "--slices", "1", cwd=folder)
         scan = next((folder / "scans").glob("*.h5"))
         said = run(*mri, "reconstruct", scan, "--out", "results", "--json", cwd=folder)
-        if not Path(json.loads(said)["result"]).is_file():
+        if not (folder / json.loads(said)["result"]).is_file():
             sys.exit(f"the reconstruction wrote no result: {said}")
         port = free_port()
         view = [str(medconsist), "view", "--results", "results", "--port", str(port)]
