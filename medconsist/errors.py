@@ -7,7 +7,8 @@
     │   ├── ShapeError                                wrong number or length of axes
     │   ├── UnsafeFileError                           links, external storage, pickled content
     │   ├── TruncatedFileError                        the file ends before its own claim
-    │   └── CalibrationError                          no usable calibration region
+    │   ├── CalibrationError                          no usable calibration region
+    │   └── NothingToWithholdError                    no sample is left for withheld evidence
     ├── MissingInputError        (FileNotFoundError)  exit code 2
     ├── BudgetError              (MemoryError)        exit code 2: claims more than the budget
     ├── MissingExtraError        (ImportError)        exit code 2
@@ -27,6 +28,7 @@ __all__ = [
     "MedconsistError",
     "MissingExtraError",
     "MissingInputError",
+    "NothingToWithholdError",
     "RefusedInputError",
     "ResultExistsError",
     "ShapeError",
@@ -62,6 +64,10 @@ class TruncatedFileError(RefusedInputError):
 
 class CalibrationError(RefusedInputError):
     """No fully sampled calibration region, or one too small for the kernel."""
+
+
+class NothingToWithholdError(RefusedInputError):
+    """Every sample is needed by what must not see the withheld ones."""
 
 
 class MissingInputError(MedconsistError, FileNotFoundError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError
@@ -14,7 +14,7 @@ from medconsist.mri.prewhitening import noise_covariance
 from medconsist.operators.fourier import Fourier
 from medconsist.shapes import CoilMaps
 
-__all__ = ["CompressedCoils", "compress_coils", "virtual_coils"]
+__all__ = ["CompressedCoils", "along_readout", "compress_coils", "virtual_coils"]
 
 _WHITE = 0.01  # largest entry of Psi - I that still counts as whitened; rounding gives 1e-6
 
@@ -62,7 +62,9 @@ class CompressedCoils:
         return (virtual.movedim(-1, -2) if self.readout == "width" else virtual).contiguous()
 
 
-def compress_coils(kspace: KSpace, n_coils: int) -> KSpace:
+def compress_coils(
+    kspace: KSpace, n_coils: int, *, calibration: Bool[Tensor, "height width"] | None = None
+) -> KSpace:
     """Return the k-space of `virtual_coils`; its last note gives the energy that was kept.
 
     Raises
@@ -70,10 +72,23 @@ def compress_coils(kspace: KSpace, n_coils: int) -> KSpace:
     RefusedInputError
         As `virtual_coils`.
     """
-    return virtual_coils(kspace, n_coils).kspace
+    return virtual_coils(kspace, n_coils, calibration=calibration).kspace
 
 
-def virtual_coils(kspace: KSpace, n_coils: int) -> CompressedCoils:
+def along_readout(
+    kspace: KSpace, calibration: Bool[Tensor, "height width"]
+) -> Bool[Tensor, "height width"]:
+    """Return the calibration with each of its lines complete, where the readout is complete."""
+    readout = full_axis(kspace.mask)
+    if readout is None:
+        return calibration
+    lines = calibration.any(0 if readout == "height" else 1, keepdim=True)
+    return lines.expand_as(calibration) & kspace.mask.all(0)
+
+
+def virtual_coils(
+    kspace: KSpace, n_coils: int, *, calibration: Bool[Tensor, "height width"] | None = None
+) -> CompressedCoils:
     r"""Compress to ``n_coils`` virtual coils (Zhang et al. 2013, doi:10.1002/mrm.24267).
 
     With a fully sampled readout the samples are taken to its image space; at each position x the
@@ -93,6 +108,9 @@ def virtual_coils(kspace: KSpace, n_coils: int) -> CompressedCoils:
         Prewhitened if it has a noise scan.
     n_coils
         From 1 to the number of coils.
+    calibration
+        True where samples decide on the virtual coils, together with the rest of their lines
+        (`along_readout`), so that other samples can be withheld as evidence; None takes all.
 
     Raises
     ------
@@ -105,11 +123,17 @@ def virtual_coils(kspace: KSpace, n_coils: int) -> CompressedCoils:
         raise RefusedInputError(msg)
     _refuse_coloured_noise(kspace)
     readout = full_axis(kspace.mask)
+    chosen = kspace.data
+    if calibration is not None:
+        chosen = torch.where(along_readout(kspace, calibration), chosen, 0)
     if readout is None:
-        matrices = _principal(kspace.data.flatten(2)[:, None], n_coils)
+        matrices = _principal(chosen.flatten(2)[:, None], n_coils)
         data = torch.einsum("svc,schw->svhw", matrices[:, 0], kspace.data)
     else:
-        matrices, data = _geometric(kspace, n_coils, axis=-2 if readout == "height" else -1)
+        axis = -2 if readout == "height" else -1
+        matrices = _aligned(_principal(_hybrid(chosen, axis), n_coils))
+        data = torch.einsum("sxvc,sxcp->sxvp", matrices, _hybrid(kspace.data, axis))
+        data = Fourier(dims=(axis,))(data.movedim(1, axis))
     before = float(kspace.data.abs().square().sum(dtype=torch.float64))
     kept = float(data.abs().square().sum(dtype=torch.float64)) / before
     how = f"geometric, readout along {readout}" if readout else "one matrix per slice: no full axis"
@@ -123,12 +147,10 @@ def virtual_coils(kspace: KSpace, n_coils: int) -> CompressedCoils:
     return CompressedCoils(compressed, kept, kind, readout, matrices)
 
 
-def _geometric(kspace: KSpace, n_coils: int, *, axis: int) -> tuple[Tensor, Tensor]:
-    fourier = Fourier(dims=(axis,))
-    hybrid = fourier.adjoint(kspace.data).movedim(axis, 1)
-    matrices = _aligned(_principal(hybrid, n_coils))
-    compressed = torch.einsum("sxvc,sxcp->sxvp", matrices, hybrid)
-    return matrices, fourier(compressed.movedim(1, axis))
+def _hybrid(samples: Tensor, axis: int) -> Complex[Tensor, "slices positions coils points"]:
+    """Return samples in the image space of the readout, its positions in front."""
+    positions: Tensor = Fourier(dims=(axis,)).adjoint(samples).movedim(axis, 1)
+    return positions
 
 
 def _principal(

@@ -3,18 +3,17 @@
 from pathlib import Path
 
 from medconsist.mri.methods import CompressedSensing
-from medconsist.mri.report import as_text
 from medconsist.mri.scan_series import Series, write_series
 from medconsist.mri.settings import Reconstruction
-from medconsist.mri.task import Job, reconstruct_file
+from medconsist.mri.task import Job, Outcome, reconstruct_file
 
 __all__ = ["run_demo"]
 
 STUDY = "demo"
 
 
-def run_demo(out: Path, *, device: str, seed: int) -> str:
-    """Simulate one scan, reconstruct it, and return the table.
+def run_demo(out: Path, *, device: str, seed: int) -> Outcome:
+    """Simulate one scan and reconstruct it.
 
     Parameters
     ----------
@@ -32,4 +31,4 @@ def run_demo(out: Path, *, device: str, seed: int) -> str:
         case="generated-head",
         device=device,
     )
-    return as_text(reconstruct_file(job))
+    return reconstruct_file(job)

@@ -1,12 +1,13 @@
 """One table over the scans of a study: image quality and measured evidence, with intervals."""
 
+import logging
 from collections import defaultdict
 from pathlib import Path
 
 import torch
 
 from medconsist.errors import MissingInputError, RefusedInputError
-from medconsist.metrics.report import interval
+from medconsist.metrics.report import Estimate, interval
 from medconsist.mri.settings import KIND
 from medconsist.results.bench import BenchRow
 from medconsist.results.digests import canonical_json
@@ -14,6 +15,8 @@ from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore
 
 __all__ = ["evaluate_study", "method_of"]
+
+logger = logging.getLogger(__name__)
 
 
 def method_of(result: Result, role: str) -> str:
@@ -27,7 +30,8 @@ def method_of(result: Result, role: str) -> str:
 def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
     """Return one row per method and metric over the current results of a study.
 
-    Unit of analysis: the scan. Intervals: 95 % BCa bootstrap over scans; none for one scan.
+    Unit of analysis: the scan. Intervals: 95 % BCa bootstrap over scans; none for one scan, and
+    a warning where there are too few for it.
     Only results with a reference count; scores of the trust record are no image quality and are
     not in this table.
 
@@ -74,7 +78,12 @@ def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
         raise RefusedInputError(msg)
     _refuse_mixed(settings)
     generator = torch.Generator().manual_seed(seed)
-    return [_row(*names, found, generator, seed) for names, found in values.items()]
+    estimates = {
+        names: interval(found, unit="scan", generator=generator) for names, found in values.items()
+    }
+    for note in sorted({estimate.note for estimate in estimates.values() if estimate.note}):
+        logger.warning("%s", note)
+    return [_row(*names, estimate, seed) for names, estimate in estimates.items()]
 
 
 def _settings_of(result: Result, role: str) -> str:
@@ -97,15 +106,7 @@ def _refuse_mixed(settings: dict[str, dict[str, str]]) -> None:
             raise RefusedInputError(msg)
 
 
-def _row(
-    method: str,
-    metric: str,
-    unit: str,
-    values: list[float],
-    generator: torch.Generator,
-    seed: int,
-) -> BenchRow:
-    estimate = interval(values, unit="scan", generator=generator)
+def _row(method: str, metric: str, unit: str, estimate: Estimate, seed: int) -> BenchRow:
     return BenchRow(
         case=method,
         metric=metric,

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
@@ -202,9 +203,10 @@ class Equispaced1D(_Lines):
         spacing = self.acceleration * (n_low - n_lines) / (n_low * self.acceleration - n_lines)
         grids = []
         for offset in range(max(1, round(spacing))):
-            steps = torch.arange(offset, n_lines - 1, spacing, dtype=torch.float64)
+            # numpy's arange, as theirs: torch's differs in the last bit, which decides x.5
+            steps = np.around(np.arange(offset, n_lines - 1, spacing)).astype(np.int64)
             grid = torch.zeros_like(center)
-            grid[steps.round().long()] = True
+            grid[torch.from_numpy(steps).to(center.device)] = True
             grids.append(grid)
         return grids
 

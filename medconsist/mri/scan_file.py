@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape
 import h5py
 import torch
 
+from medconsist import SIMULATED_NOTE
 from medconsist.errors import RefusedInputError
 from medconsist.mri.formats.foreign_hdf5 import Contents, Request, read_foreign_hdf5
 from medconsist.mri.kspace import KSpace
@@ -31,7 +32,6 @@ __all__ = ["SIMULATED_NOTE", "read_reference", "read_scan", "write_scan"]
 
 _TRUTH = ("reference", "lesion_mask", "labels", "head")
 _BUDGET_BYTES = 2**33
-SIMULATED_NOTE = "A scan of this simulator, not of a person. Research use only, not for diagnosis."
 
 
 def write_scan(scan: SimulatedScan, path: Path) -> None:

@@ -46,7 +46,7 @@ class Series:
     Raises
     ------
     RefusedInputError
-        No scan is asked for, or the size or the contrast is not allowed.
+        A number or the contrast is not allowed.
 
     Examples
     --------
@@ -65,10 +65,13 @@ class Series:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.scans < 1 or not 1 <= self.size <= LARGEST_SIZE:
+        least = {"scans": 1, "slices": 1, "size": 1, "coils": 1, "lesions": 0}
+        wrong = {name: n for name, n in least.items() if getattr(self, name) < n}
+        if wrong or self.size > LARGEST_SIZE:
+            got = ", ".join(f"{name} {getattr(self, name)}" for name in wrong or ("size",))
             msg = (
-                f"got {self.scans} scans of size {self.size}; allowed: at least 1 scan, and a size "
-                f"of 1 to {LARGEST_SIZE}."
+                f"got {got}; allowed: at least 1 scan, 1 slice and 1 coil, no fewer than 0 "
+                f"lesions, and a size of 1 to {LARGEST_SIZE}."
             )
             raise RefusedInputError(msg)
         if self.contrast not in CONTRASTS:
@@ -109,9 +112,9 @@ def simulate_series(series: Series) -> Iterator[SimulatedScan]:
 
 def write_series(series: Series, folder: Path) -> list[Path]:
     """Write ``scan-000.h5``, ``scan-001.h5`` ... and return their paths; each file is atomic."""
-    make_folder(folder)
     paths = []
     for number, scan in enumerate(simulate_series(series)):
+        make_folder(folder)  # not before the settings of the scan have passed
         paths.append(folder / f"scan-{number:03d}.h5")
         write_scan(scan, paths[-1])
     return paths

@@ -34,7 +34,7 @@ class Reconstruction:
     Raises
     ------
     RefusedInputError
-        ``combine`` does not go with the method.
+        ``combine`` does not go with the method, or ``prepare`` says what it would not use.
 
     Examples
     --------
@@ -55,6 +55,30 @@ class Reconstruction:
             msg = (
                 f"--combine rss goes with --method zerofilled alone, got --method "
                 f"{self.method.name}; {self.method.name} combines coils by their maps."
+            )
+            raise RefusedInputError(msg)
+        if self.combine == "rss" and self.prepare != PrepareConfig():
+            msg = (
+                "--combine rss takes all coils as they are and needs no maps; leave --coils and "
+                "--map-sets out."
+            )
+            raise RefusedInputError(msg)
+
+    def refuse_unused_maps(self) -> None:
+        """Refuse coil maps from a file where they would not be used, or not be estimated.
+
+        Raises
+        ------
+        RefusedInputError
+            Root sum of squares, or settings of the estimation of maps.
+        """
+        if self.combine == "rss":
+            msg = "--combine rss uses no maps; leave --maps out, or take --combine sense."
+            raise RefusedInputError(msg)
+        if self.prepare.espirit != PrepareConfig().espirit:
+            msg = (
+                "--map-sets is for maps that are estimated, and --maps brings its own sets; leave "
+                "one of the two out."
             )
             raise RefusedInputError(msg)
 

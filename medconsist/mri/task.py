@@ -1,10 +1,11 @@
 """The job of the command line: one k-space file in, one result folder out."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medconsist.errors import RefusedInputError
+from medconsist.errors import CorruptResultError, RefusedInputError
 from medconsist.mri.formats.cfl import cfl_pair
 from medconsist.mri.formats.files import require_file
 from medconsist.mri.formats.nifti import write_nifti
@@ -54,7 +55,8 @@ class Job:
     input, mask, maps
         Files; mask and maps may be None.
     out, study, case, patient
-        The result is ``out/study/case/<key>``; ids are opaque, by default the name of the file.
+        The result is ``out/study/case/<key>``; ids are opaque. The case is by default the name of
+        the file, the patient that of the case's other results, else the case.
     reconstruction
         See its class.
     device
@@ -63,7 +65,8 @@ class Job:
     Raises
     ------
     RefusedInputError
-        An id is not a safe name.
+        An id is not a safe name, or maps are given to a reconstruction that would not use them as
+        they are.
     """
 
     input: Path
@@ -77,6 +80,8 @@ class Job:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        if self.maps is not None:
+            self.reconstruction.refuse_unused_maps()
         for what, value in {"study": self.study, "patient": self.patient}.items():
             if value is not None:
                 safe_id(value, what=f"{what} id")
@@ -93,16 +98,11 @@ class Job:
             return self.case
         return self.input.name.removesuffix("".join(self.input.suffixes[-1:]))
 
-    @property
-    def patient_id(self) -> str:
-        """The patient id: as given, else the case id."""
-        return self.case_id if self.patient is None else self.patient
-
     def input_digests(self) -> dict[str, str]:
         """Return role to sha256 of every file that is read."""
         named = {"kspace": self.input, "mask": self.mask, "maps": self.maps}
         return {
-            role + suffix: sha256_of_path(file)
+            role + suffix: sha256_of_path(file.resolve())  # inputs may be links
             for role, path in named.items()
             if path is not None
             for suffix, file in _parts(path).items()
@@ -144,7 +144,8 @@ def reconstruct_file(job: Job) -> Outcome:
     Raises
     ------
     RefusedInputError, MissingInputError, BudgetError
-        The input cannot be used, or the case is done for another patient; nothing was written.
+        The input cannot be used, or the case is that of another patient or file; nothing was
+        written.
     StorageError
         The result could not be written; nothing half-written is left.
     """
@@ -156,20 +157,23 @@ def reconstruct_file(job: Job) -> Outcome:
         inputs=digests, config=config, model_sha256=None, result_version=RESULT_VERSION
     )
     store = ResultStore(job.out, job.study)
+    patient = _patient(job, store, digests)
     if store.is_done(job.case_id, key):
         stored = store.read(job.case_id, key)
-        _refuse_other_patient(job, stored.result)
         _publish(store, stored.result)
         return Outcome(stored, fresh=False)
     volume = _compute(job, kspace, steps)
     trust = volume.trust
     scores = judge_against_history(
-        trust.scores, store.history.read().lines, case=job.case_id, group=_group(config)
+        trust.scores,
+        store.history.read().lines,
+        case=job.case_id,
+        group=_group(config, digests, trust.settings),
     )
     fields = make_record(
         ResultFields,
         kind=KIND,
-        patient=job.patient_id,
+        patient=patient,
         inputs=digests,
         config=config,
         result_version=RESULT_VERSION,
@@ -184,13 +188,39 @@ def reconstruct_file(job: Job) -> Outcome:
     return Outcome(store.read(job.case_id, key), fresh=True)
 
 
-def _refuse_other_patient(job: Job, result: Result) -> None:
-    if job.patient is not None and job.patient != result.patient:
-        msg = (
-            f"case {result.case} is done and belongs to patient {result.patient}, got --patient "
-            f"{job.patient}; what is written stays. Give another --case, or leave --patient out."
-        )
-        raise RefusedInputError(msg)
+def _patient(job: Job, store: ResultStore, digests: dict[str, str]) -> str:
+    """Return whose case it is; refuse to put another patient or another scan into it.
+
+    The name of a file is no identity: ``a/scan.h5`` and ``b/scan.h5`` would be one case.
+    """
+    earlier = list(_readable(store, job.case_id))
+    for result in earlier:
+        if job.patient not in (None, result.patient):
+            msg = (
+                f"case {result.case} is done and belongs to patient {result.patient}, got "
+                f"--patient {job.patient}; what is written stays. Give another --case, or leave "
+                "--patient out."
+            )
+            raise RefusedInputError(msg)
+        if job.case is None and _samples(result.inputs) != _samples(digests):
+            msg = (
+                f"case {result.case} of study {result.study} holds results of another k-space "
+                f"file, and {job.input} is named alike. Give this one a name of its own by "
+                f"--case NAME; if it is the same case, say so by --case {result.case}."
+            )
+            raise RefusedInputError(msg)
+    known = [result.patient for result in earlier if result.patient is not None]
+    return job.patient or next(iter(known), job.case_id)
+
+
+def _readable(store: ResultStore, case: str) -> Iterator[Result]:
+    for key in store.keys(case):
+        with contextlib.suppress(CorruptResultError):  # is_done and the writer deal with it
+            yield store.read(case, key).result
+
+
+def _samples(inputs: Mapping[str, str]) -> dict[str, str]:
+    return {role: digest for role, digest in inputs.items() if role.startswith("kspace")}
 
 
 def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
@@ -211,10 +241,10 @@ def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
     images = {}
     for role, method in what.by_role.items():
         with _timed(steps, role):
-            images[role] = method.fixed(measurement)(measurement)
+            images[role] = method.rescaled(1 / prepared.scale)(measurement)
     with _timed(steps, "trust"):
         trust = judge(
-            what.method.fixed(measurement),
+            what.method.rescaled(1 / prepared.scale),
             measurement,
             images["reconstruction"],
             keep_region=prepared.calibration,
@@ -222,7 +252,10 @@ def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
             generator=torch.Generator().manual_seed(what.seed),
         )
     scaled = {role: image * prepared.scale for role, image in images.items()}
-    return _Volume(scaled, trust.scaled(prepared.scale), prepared.kspace, reference)
+    trust = trust.scaled(prepared.scale)
+    trust = replace(trust, settings=trust.settings | {"noise_from": prepared.noise_from})
+    kspace = replace(prepared.kspace, notes=(*prepared.kspace.notes, *trust.notes))
+    return _Volume(scaled, trust, kspace, reference)
 
 
 def _write(store: ResultStore, case: str, fields: ResultFields, volume: _Volume) -> Result:
@@ -255,14 +288,28 @@ def _write(store: ResultStore, case: str, fields: ResultFields, volume: _Volume)
 
 def _publish(store: ResultStore, result: Result) -> None:
     """Show this key and remember its scores; both do nothing where they are done already."""
-    store.remember(result, group=_group(result.config))
+    group = _group(result.config, result.inputs, result.trust.settings)
+    store.remember(result, group=group)
     if store.current(result.case) != result.key:
         store.set_current(result.case, result.key)
 
 
-def _group(config: dict[str, Any]) -> str:
-    """Return what later cases are compared within: the same settings, whatever the seed."""
-    return sha256_of_bytes(canonical_json({k: v for k, v in config.items() if k != "seed"}))
+def _group(
+    config: Mapping[str, Any], inputs: Mapping[str, str], trust_settings: Mapping[str, Any]
+) -> str:
+    """Return what later cases are compared within.
+
+    The same settings, whatever the seed, of one `RESULT_VERSION`, with the same kinds of input
+    (maps given or estimated) and the same source of the noise level, the unit of the scores. That
+    anatomy and acceleration are alike is not checked.
+    """
+    alike = {
+        "config": {name: value for name, value in config.items() if name != "seed"},
+        "maps_given": any(role.startswith("maps") for role in inputs),
+        "noise_from": trust_settings.get("noise_from"),
+        "result_version": RESULT_VERSION,
+    }
+    return sha256_of_bytes(canonical_json(alike))
 
 
 def _parts(path: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from pydantic import JsonValue
 from torch import Tensor
 
-from medconsist.errors import RefusedInputError, ShapeError
+from medconsist.errors import NothingToWithholdError, RefusedInputError, ShapeError
 from medconsist.mri.evidence.determinacy import ITERATIONS, noise_weight, not_determined
 from medconsist.mri.evidence.features import reference_intensity
 from medconsist.mri.evidence.refutability import feature_energy, matched_filter, refutable_contrast
@@ -23,6 +23,10 @@ from medconsist.results.trust import Score
 from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
 
 __all__ = ["MriTrust", "TrustConfig", "judge", "solve_sets"]
+
+NOTHING_WITHHELD = (
+    "Too few samples lie outside the calibration region to withhold any: no withheld evidence."
+)
 
 Reconstruct = Method | Callable[[Measurement], ComplexImages]
 
@@ -77,6 +81,8 @@ class MriTrust:
     settings
         How the values came about: the configuration, the noise level and the reference intensity
         of this case. The weight of the map is the square of their ratio.
+    notes
+        What is missing and why, as sentences.
 
     Examples
     --------
@@ -87,6 +93,7 @@ class MriTrust:
     scores: tuple[Score, ...]
     maps: dict[str, RealImages]
     settings: dict[str, JsonValue]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def empty(cls) -> "MriTrust":
@@ -146,8 +153,8 @@ def judge(
     Parameters
     ----------
     method
-        A `Method`, or any function from measurement to image. Give it a fixed scale, else each
-        call estimates one.
+        A `Method`, or any function from measurement to image. What a `Method` estimates, it
+        estimates from the seen samples for the withheld error, and once for all probes.
     measurement
         All samples, mask, maps and noise level.
     image
@@ -169,6 +176,7 @@ def judge(
     config = config or TrustConfig()
     _check(measurement, image)
     withheld = _withheld(method, measurement, keep_region, config.withheld, generator)
+    method = method.fixed(measurement) if isinstance(method, Method) else method
     one_set = measurement.maps.shape[1] == 1
     images = image[:, None] if one_set else solve_sets(method, measurement)
     forward = measurement.operator
@@ -192,6 +200,7 @@ def judge(
             "reference_intensity": reference_intensity(image),
             "not_determined_iterations": ITERATIONS,
         },
+        notes=() if withheld else (NOTHING_WITHHELD,),
     )
 
 
@@ -239,8 +248,11 @@ def _withheld(
 ) -> list[WithheldError]:
     errors = []
     for _ in range(config.splits):
-        split = withhold(
-            measurement.mask, keep_region=keep_region, config=config, generator=generator
-        )
+        try:
+            split = withhold(
+                measurement.mask, keep_region=keep_region, config=config, generator=generator
+            )
+        except NothingToWithholdError:
+            return []
         errors.append(withheld_error(partial(solve_sets, method), measurement, split))
     return errors

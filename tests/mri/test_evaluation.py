@@ -34,6 +34,14 @@ def by_name(rows: list[BenchRow]) -> dict[tuple[str, str], BenchRow]:
     return {(row.case, row.metric): row for row in rows}
 
 
+def test_few_scans_come_with_a_warning(
+    scans: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reconstruct(scans, tmp_path, Zerofilled())
+    evaluate_study(tmp_path, "mri")
+    assert "only 3 units (scan): a bootstrap interval is too narrow below 10" in caplog.messages
+
+
 def test_rows_are_the_means_of_the_records_over_scans(scans: list[Path], tmp_path: Path) -> None:
     store = reconstruct(scans, tmp_path, Zerofilled())
     results = [store.read(case).result for case in store.cases()]

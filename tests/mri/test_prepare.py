@@ -149,6 +149,32 @@ def test_compression_keeps_the_stated_number_of_coils_and_the_image(
     assert float(error.norm() / image.norm()) < 0.05  # the fourth virtual coil is nearly empty
 
 
+@pytest.mark.parametrize("pattern", ["points", "columns"])
+def test_no_sample_outside_the_calibration_has_a_part_in_maps_or_virtual_coils(
+    pattern: str, generator: torch.Generator
+) -> None:
+    mask = random_mask(generator)
+    if pattern == "columns":
+        mask = mask[:, HEIGHT // 2 : HEIGHT // 2 + 1].expand(-1, HEIGHT, -1).clone()
+    config = PrepareConfig(compress_to=2, calibration=10)
+    one = prepare(scan(mask), config=config)
+    other = scan(mask)
+    changed = torch.randn(other.data.shape, dtype=other.data.dtype, generator=generator)
+    outside = (mask & ~one.calibration)[:, None]
+    assert outside.any()
+    two = prepare(replace(other, data=torch.where(outside, changed, other.data)), config=config)
+
+    assert torch.equal(one.calibration, two.calibration)
+    torch.testing.assert_close(one.measurement.maps, two.measurement.maps, rtol=0, atol=1e-4)
+    inside = one.calibration.expand_as(one.measurement.samples)
+    torch.testing.assert_close(
+        one.measurement.samples[inside] * one.scale,
+        two.measurement.samples[inside] * two.scale,
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
 def test_calibration_is_what_was_sampled_and_no_larger_than_asked(
     generator: torch.Generator,
 ) -> None:
@@ -169,6 +195,13 @@ def test_given_maps_use_no_calibration_region(generator: torch.Generator) -> Non
         prepare(scan(mask))
 
 
+def test_a_calibration_that_gives_no_maps_is_refused(generator: torch.Generator) -> None:
+    noise = torch.randn(1, COILS, 20, 20, dtype=torch.complex64, generator=generator)
+    only_noise = KSpace(noise, torch.ones(1, 20, 20, dtype=torch.bool))
+    with pytest.raises(CalibrationError, match=r"no coil maps in slices \[0\].*--combine rss"):
+        prepare(only_noise, config=PrepareConfig(calibration=6))
+
+
 def test_given_maps_of_any_scale_get_unit_norm() -> None:
     shading = torch.linspace(0, 3, WIDTH)
     maps = prepare(scan(), maps=shading * true_maps()).measurement.maps
@@ -183,6 +216,8 @@ def test_every_step_is_a_note(generator: torch.Generator) -> None:
     assert any("Prewhitened with 4000 noise samples" in note for note in with_noise.kspace.notes)
     assert any("No noise scan: one noise level" in note for note in without.kspace.notes)
     assert any("not whitened" in note for note in without.kspace.notes)
+    assert not any("E|n|^2 = 1" in note for note in with_noise.kspace.notes)  # units of the file
+    assert (with_noise.noise_from, without.noise_from) == ("noise scan", "calibration region")
     assert any("Coil maps by ESPIRiT" in note for note in without.kspace.notes)
 
 

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from medconsist.errors import RefusedInputError
@@ -107,6 +108,8 @@ def test_point_masks_keep_the_acceleration_exactly(
 
 
 @given(n_lines=st.integers(40, 400), acceleration=st.sampled_from([4.0, 8.0]))
+@example(n_lines=136, acceleration=8.0)  # lines at x.5, where the last bit decides
+@example(n_lines=212, acceleration=4.0)
 @settings(max_examples=30, deadline=None)
 def test_fastmri_form_is_one_of_the_masks_of_fastmri(n_lines: int, acceleration: float) -> None:
     n_low = round(n_lines * (0.08 if acceleration == 4 else 0.04))
@@ -117,10 +120,8 @@ def test_fastmri_form_is_one_of_the_masks_of_fastmri(n_lines: int, acceleration:
     for offset in range(max(1, round(adjusted))):
         lines = [False] * n_lines
         lines[pad : pad + n_low] = [True] * n_low
-        position = float(offset)
-        while position < n_lines - 1:
-            lines[round(position)] = True
-            position += adjusted
+        for line in np.around(np.arange(offset, n_lines - 1, adjusted)).astype(int):
+            lines[line] = True
         theirs.append(lines)
     try:
         ours = kind((2, n_lines), seeded(0))[0].tolist()
@@ -149,6 +150,14 @@ def test_gaussian_density_follows_the_formula() -> None:
     # 3 of 61 lines without replacement: the densest are drawn a little less often than p says
     assert abs(float(draws[30] / draws[12]) / float(density[30] / density[12]) - 1) < 0.25
     assert abs(float(draws[:30].sum() / draws[31:].sum()) - 1) < 0.1
+
+
+@pytest.mark.parametrize("fwhm", [0.005, 0.02])
+def test_a_density_that_underflows_keeps_the_acceleration(fwhm: float) -> None:
+    plane = Gaussian2D(acceleration=2, fwhm=fwhm)((192, 160), seeded(0))
+    assert effective_acceleration(plane) == 2
+    lines = Gaussian1D(acceleration=2, fwhm=fwhm)((192, 160), seeded(0))
+    assert effective_acceleration(lines) == 2
 
 
 def test_square_root_widens_the_density() -> None:
@@ -200,6 +209,7 @@ def test_partial_fourier_drops_one_edge_of_another_mask(
         (Gaussian2D(acceleration=4, fwhm=0), "fwhm must be positive"),
         (Poisson2D(acceleration=4, spread=0.5), "spread must be at least 1"),
         (PartialFourier(kept=0.5), r"kept must be in \(0.5, 1\]"),
+        (PartialFourier(kept=0.504, edge="high"), "50 of 100 lines, DC not among them"),
     ],
 )
 def test_unreachable_requests_are_refused(kind: MaskKind, text: str) -> None:

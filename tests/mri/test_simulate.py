@@ -273,6 +273,14 @@ def test_a_field_of_view_that_cuts_the_head_is_refused() -> None:
         simulate(dataclasses.replace(SMALL, voxel_size_mm=(6.0, 1.5, 1.5)), seeded(0))
 
 
+@pytest.mark.parametrize("seed", [7, 10])  # of 40, those whose first head is cut
+def test_a_head_that_the_field_of_view_cuts_is_drawn_again(seed: int) -> None:
+    tight = dataclasses.replace(SMALL, voxel_size_mm=(6.0, 2.85, 2.85), n_slices=1)
+    edge = torch.ones(tight.shape, dtype=torch.bool)
+    edge[1:-1, 1:-1] = False
+    assert not simulate(tight, seeded(seed)).head[:, edge].any()
+
+
 def test_slices_outside_the_head_are_refused() -> None:
     with pytest.raises(RefusedInputError, match="fewer or thinner slices"):
         simulate(dataclasses.replace(SMALL, n_slices=40), seeded(0))

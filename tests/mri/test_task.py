@@ -1,5 +1,6 @@
 """The reconstruct job: what it computes, in which units, and what it writes down."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +10,18 @@ import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.espirit import EspiritConfig
+from medconsist.mri.evidence.withheld import withheld_error, withhold
 from medconsist.mri.formats.cfl import kspace_to_bart, maps_to_bart, write_cfl
 from medconsist.mri.methods import CgSense, CompressedSensing, Zerofilled, method_named
-from medconsist.mri.prepare import PrepareConfig
+from medconsist.mri.prepare import PrepareConfig, prepare
+from medconsist.mri.prewhitening import estimate_sigma
+from medconsist.mri.readers import read_kspace
 from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.task import Job, Outcome, reconstruct_file
 from medconsist.results.digests import sha256_of_path
 from medconsist.results.store import StoredResult
 from medconsist.results.trust import fewest_cases
-from tests.cli.small_scan import HEIGHT, WIDTH, small_kspace, small_mask, write_small_scan
+from tests.cli.small_scan import COILS, HEIGHT, WIDTH, small_kspace, small_mask, write_small_scan
 from tests.mri.asymmetric import asymmetric_coils
 
 RSS = Reconstruction(method=Zerofilled(), combine="rss")
@@ -81,6 +85,59 @@ def test_twice_the_samples_give_twice_the_image_and_the_same_evidence(
     np.testing.assert_allclose(
         two.array("refutable_contrast"), one.array("refutable_contrast"), rtol=1e-3
     )
+
+
+def test_settings_of_the_record_are_in_the_units_of_the_file(scan: Path) -> None:
+    np.save(scan.with_name("twice.npy"), 2 * small_kspace().numpy())
+    one, two = (
+        done(path, Reconstruction(method=CgSense())).result.trust.settings
+        for path in (scan, scan.with_name("twice.npy"))
+    )
+    assert one["noise_from"] == "outermost samples"
+    for name in ("sigma", "reference_intensity"):
+        assert two[name] == pytest.approx(2 * float(str(one[name])), rel=1e-5)
+    kspace = read_kspace(scan)
+    assert one["sigma"] == pytest.approx(estimate_sigma(kspace), rel=1e-5)
+
+
+def test_a_given_scale_is_in_the_units_of_the_file(scan: Path) -> None:
+    prepared = prepare(read_kspace(scan))
+    found = CompressedSensing().fixed(prepared.measurement).scale
+    assert found is not None
+    given = CompressedSensing(scale=found * prepared.scale)
+    np.testing.assert_allclose(
+        done(scan, Reconstruction(method=given)).array("reconstruction"),
+        done(scan, Reconstruction(method=CompressedSensing())).array("reconstruction"),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_the_scale_of_the_withheld_error_never_saw_the_withheld_samples(scan: Path) -> None:
+    what = Reconstruction(method=CompressedSensing(), prepare=PrepareConfig(calibration=10))
+    prepared = prepare(read_kspace(scan), config=what.prepare)
+    split = withhold(
+        prepared.measurement.mask,
+        keep_region=prepared.calibration,
+        config=what.trust.withheld,
+        generator=torch.Generator().manual_seed(what.seed),
+    )
+    seen = CompressedSensing().fixed(prepared.measurement.visible(split.keep))
+    all_of_it = CompressedSensing().fixed(prepared.measurement)
+    assert seen.scale != all_of_it.scale
+    wanted = withheld_error(seen.solve, prepared.measurement, split).chi_square
+    assert scores(done(scan, what))["withheld_error"] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_scan_that_is_all_calibration_gets_an_image_and_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.npy"
+    middle = slice(HEIGHT // 2 - 6, HEIGHT // 2 + 6), slice(WIDTH // 2 - 6, WIDTH // 2 + 6)
+    np.save(path, small_kspace()[:, :, *middle].numpy())
+    stored = done(path, Reconstruction(method=CgSense()))
+    assert stored.array("reconstruction").shape == (1, 12, 12)
+    assert "residual" in scores(stored)
+    assert "withheld_error" not in scores(stored)
+    assert any("no withheld evidence" in note for note in stored.result.notes)
 
 
 def test_same_job_gives_the_same_bytes_in_another_folder(scan: Path) -> None:
@@ -193,6 +250,17 @@ def test_history_judges_a_score_only_against_equal_settings(tmp_path: Path) -> N
     assert score.p is not None
     assert score.p >= 1 / (needed + 1)
     assert {score.state for score in other.result.trust.scores} == {"no_history"}
+
+
+def test_given_and_estimated_maps_have_histories_of_their_own(scan: Path) -> None:
+    maps = scan.with_name("maps.npy")
+    np.save(maps, asymmetric_coils(COILS, HEIGHT, WIDTH).to(torch.complex64).numpy())
+    done(scan, Reconstruction(method=CgSense()))
+    done(scan, Reconstruction(method=CgSense()), maps=maps, case="with-maps")
+    done(scan, Reconstruction(method=CgSense(), seed=1), case="again")
+    lines = (scan.parent / "out" / "mri" / "history.jsonl").read_text().splitlines()
+    groups = [json.loads(line)["group"] for line in lines]
+    assert groups[0] == groups[2] != groups[1]
 
 
 def test_method_is_made_by_name_with_its_own_weight() -> None:

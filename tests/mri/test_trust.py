@@ -290,6 +290,21 @@ def test_interpolated_feature_energy_is_near_the_operator_inside(scan: Scan) -> 
     assert float(energy[0, 21, 18]) == pytest.approx(float(direct), rel=0.01)
 
 
+@pytest.mark.parametrize("side", [7, 10])  # of sides over 4, those that the lattice overshoots
+def test_feature_energy_of_a_tiny_plane_lies_where_the_feature_is(
+    side: int, generator: Generator
+) -> None:
+    coils = maps(shape=(side, side)) + 0.1
+    mask = torch.rand(1, side, side, generator=generator) < 0.5
+    samples = torch.zeros(1, *coils.shape[2:], dtype=coils.dtype)
+    measurement = Measurement(samples, mask, coils, sigma=1.0)
+    energy = feature_energy(measurement, 8.0)
+    for row in range(0, side, 4):
+        delta = feature_at(row, 4, 8.0, (side, side))[None]
+        direct = predict(measurement, delta).abs().square().sum()
+        assert float(energy[0, row, 4]) == pytest.approx(float(direct), rel=2e-3)
+
+
 def test_refutable_contrast_is_three_deviations_of_the_statistic(scan: Scan) -> None:
     energy = feature_energy(scan.measurement, 4.0)
     contrast = refutable_contrast(scan.measurement, energy, reference=2.0)
@@ -499,6 +514,36 @@ def test_compressed_sensing_has_a_record(scan: Scan, generator: Generator) -> No
     score = next(score for score in trust.scores if score.name == "residual")
     assert score.expectation is not None
     assert 0.1 < score.expectation < 1
+
+
+def test_a_method_that_estimates_its_scale_has_the_record_of_one_scale_for_all_probes(
+    scan: Scan,
+) -> None:
+    free = CompressedSensing()
+    fixed = free.fixed(scan.measurement)
+    expectations = []
+    for method in (free, fixed):
+        trust = judge(
+            method,
+            scan.measurement,
+            free(scan.measurement),
+            keep_region=scan.keep_region,
+            generator=Generator().manual_seed(1),
+        )
+        expectations.append([s.expectation for s in trust.scores if s.name.startswith("residual")])
+    assert expectations[0] == expectations[1]
+
+
+def test_without_samples_to_withhold_the_record_says_so_and_keeps_the_rest(
+    scan: Scan, generator: Generator
+) -> None:
+    everything = replace(scan, keep_region=scan.measurement.mask)
+    trust = record(everything)
+    names = {score.name for score in trust.scores}
+    assert not any(name.startswith("withheld") for name in names)
+    assert {"residual", "refutable_contrast", "not_determined_share"} <= names
+    assert "no withheld evidence" in trust.notes[0]
+    assert record(scan).notes == ()
 
 
 def test_several_map_sets_and_a_plain_function_are_refused(

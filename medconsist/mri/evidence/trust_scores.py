@@ -23,8 +23,8 @@ def withheld_scores(errors: list[WithheldError]) -> list[Score]:
                 expectation=1.0,
                 meaning=(
                     "Mean squared error on measured samples that the reconstruction did not see, "
-                    "in units of the noise; 1 is the noise floor, and no method can be expected "
-                    "below it."
+                    "in units of the noise; 1 is the noise floor. No method can be expected below "
+                    "it: a value below 1 says that the noise level was estimated too high."
                 ),
             ),
             Score(

@@ -1,4 +1,9 @@
-"""Withheld evidence: the error on measured samples that the method did not see."""
+"""Withheld evidence: the error on measured samples that the method did not see.
+
+Nothing that makes the image may have seen them: coil maps and virtual coils come from the kept
+region, and a method that estimates a scale estimates it from the seen samples. The noise level
+alone, the unit of the error, may come from all samples (where there is no noise scan).
+"""
 
 import math
 from collections.abc import Callable
@@ -10,7 +15,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from medconsist.consistency.splits import Split, random_split
-from medconsist.errors import RefusedInputError
+from medconsist.errors import NothingToWithholdError, RefusedInputError
 from medconsist.mri.forward import Measurement
 from medconsist.mri.pattern import full_axis
 from medconsist.shapes import Array
@@ -93,14 +98,16 @@ def withhold(
 ) -> Split:
     """Divide the acquired positions into seen and withheld ones.
 
-    ``keep_region`` (the calibration region, so that the coil maps never saw a withheld sample)
-    and the central 4 x 4 positions are always seen. The draw is made on the device of
+    ``keep_region`` (the calibration, so that coil maps and virtual coils never saw a withheld
+    sample) and the central 4 x 4 positions are always seen. The draw is made on the device of
     ``generator``, so that it is the same wherever the mask lives.
 
     Raises
     ------
-    RefusedInputError
+    NothingToWithholdError
         Nothing is left to withhold.
+    RefusedInputError
+        Lines are asked for, and the mask is not made of lines.
     """
     always = (keep_region | _centre(mask)).to(generator.device)
     observed = mask.to(generator.device)
@@ -117,7 +124,7 @@ def withhold(
             f"a fraction {config.fraction} of the {outside} samples outside the kept region is "
             "none in some slice; take a larger fraction, or unit='point'."
         )
-        raise RefusedInputError(msg)
+        raise NothingToWithholdError(msg)
     return Split(split.keep.to(mask.device), split.hold.to(mask.device))
 
 
@@ -133,7 +140,8 @@ def withheld_error(
     Parameters
     ----------
     solve
-        Measurement to the image of each map set, ``slices sets height width``.
+        Measurement to the image of each map set, ``slices sets height width``; what it estimates,
+        a scale, it must estimate from the measurement that it is given.
     measurement
         All samples; maps from the kept region.
     split

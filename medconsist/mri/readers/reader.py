@@ -87,7 +87,7 @@ def read_kspace(
     if mask is not None:
         given = read_mask(mask, budget_bytes=budget_bytes)
         files = (*files, mask) if mask.is_file() else (*files, *cfl_pair(mask))
-    source = {file.name: sha256_of_path(file) for file in files}
+    source = {file.name: sha256_of_path(file.resolve()) for file in files}
     return _to_kspace(volume, given, source)
 
 
