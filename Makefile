@@ -28,9 +28,10 @@ wheel-test: $(VENV)/.dev          ## the wheel alone, in an empty environment
 bench: $(VENV)/.dev
 	$(BIN)/medconsist bench mri --json
 
-# A venv without ensurepip (Debian without python3-venv) is made by virtualenv instead.
+# Where Python has no ensurepip (Debian without python3-venv), its own pip puts one into .venv.
 $(VENV)/.made: constraints.txt
-	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install --user --quiet virtualenv && $(PYTHON) -m virtualenv --quiet $(VENV); }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	$(PIP) install --constraint constraints.txt --upgrade pip
 	touch $@
 

@@ -7,7 +7,8 @@ heavy. Research use only, not for diagnosis.
 
 from importlib.metadata import version as _version
 
-__all__ = ["RESEARCH_USE_ONLY", "__version__"]
+__all__ = ["RESEARCH_USE_ONLY", "SIMULATED_NOTE", "__version__"]
 
 __version__ = _version("medconsist")
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
+SIMULATED_NOTE = f"A scan of this simulator, not of a person. {RESEARCH_USE_ONLY}"

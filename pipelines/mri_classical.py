@@ -50,7 +50,8 @@ def run(recipe: Recipe) -> str:
     """Simulate, reconstruct and evaluate; return the table."""
     settings = Reconstruction(method=recipe.method, seed=recipe.series.seed)
     for scan in write_series(recipe.series, recipe.out / "scans"):
-        reconstruct_file(Job(input=scan, out=recipe.out / "results", reconstruction=settings))
+        job = Job(input=scan, out=recipe.out / "results", reconstruction=settings, case=scan.stem)
+        reconstruct_file(job)
     return rows_text(evaluate_study(recipe.out / "results", "mri", seed=recipe.series.seed))
 
 

@@ -5,6 +5,7 @@ Run by ``make wheel-test``; not collected by pytest, because it installs package
 
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE_TIMEOUT_S = 60.0
+# Runs in the empty environment. The health route answers even where the page itself fails.
+PAGE_RUNS = """
+import sys
+from streamlit.testing.v1 import AppTest
+from medconsist.viewing.launch import page
+app = AppTest.from_file(str(page()), default_timeout=60).run()
+words = " ".join(element.proto.body for element in app.get("html"))
+if app.exception or "Compressed sensing" not in words:
+    sys.exit(f"{page()} did not draw the result: {[e.message for e in app.exception]} {words}")
+if "_bundled" not in page().parts:
+    sys.exit(f"{page()} is not the page of the wheel")
+"""
 
 logger = logging.getLogger("wheel_check")
 
@@ -23,7 +36,10 @@ logger = logging.getLogger("wheel_check")
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a command and return its stdout; a failure ends the check."""
     logger.info("$ %s", " ".join(map(str, command)))
-    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True)
+    environment = os.environ | {"MEDCONSIST_RESULTS": "results"}
+    done = subprocess.run(
+        [str(c) for c in command], cwd=cwd, env=environment, capture_output=True, text=True
+    )
     if done.returncode:
         sys.exit(f"failed with code {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done.stdout
@@ -57,9 +73,9 @@ def main() -> None:
         build = (sys.executable, "-m", "build", "--wheel", "--no-isolation")
         run(*build, "--outdir", folder, ROOT, cwd=folder)
         wheel = next(folder.glob("medconsist-*.whl"))
-        run(sys.executable, "-m", "venv", folder / "empty", cwd=folder)
+        run(sys.executable, "-m", "venv", "--without-pip", folder / "empty", cwd=folder)
         bin_ = folder / "empty" / "bin"
-        pip = (bin_ / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
+        pip = (sys.executable, "-m", "pip", "--python", bin_ / "python", "--quiet")
         constraints = ROOT / "constraints.txt"
         run(*pip, "install", "-c", constraints, f"{wheel}[mri,viewer]", cwd=folder)
         medconsist = bin_ / "medconsist"
@@ -71,6 +87,7 @@ def main() -> None:
         said = run(*mri, "reconstruct", scan, "--out", "results", "--json", cwd=folder)
         if not (folder / json.loads(said)["result"]).is_file():
             sys.exit(f"the reconstruction wrote no result: {said}")
+        run(bin_ / "python", "-c", PAGE_RUNS, cwd=folder)
         port = free_port()
         view = [str(medconsist), "view", "--results", "results", "--port", str(port)]
         silent = subprocess.DEVNULL

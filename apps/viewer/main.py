@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from medconsist import SIMULATED_NOTE
 from medconsist.errors import MedconsistError
 from medconsist.results.store import ResultStore, StoredResult, studies
 from medconsist.results.trust import VALIDITY
@@ -34,7 +35,7 @@ from medconsist.viewing.overlay import Scale, colour_bar, colourise
 from medconsist.viewing.panes import IMAGE_TITLES, Pane, first_choice
 from medconsist.viewing.picture import encode_png
 from medconsist.viewing.reading import Reading, WindowPercent, open_reading, original_elsewhere
-from medconsist.viewing.scores import score_cards
+from medconsist.viewing.scores import score_cards, stated_width
 from medconsist.viewing.trust_maps import draw_map, style_of
 from medconsist.viewing.windowing import Window, percentile_window, to_uint8
 
@@ -301,7 +302,9 @@ def draw_strip(line: CaseLine, key: KeyLine, reading: Reading) -> None:
     known = [pane.record.orientation for pane in reading.images.values()]
     sized = [pane.pixel_mm for pane in reading.images.values()]
     quiet = [f"study {result.study}", model_words(result)]
-    advise = [] if key.current else ["older result, not the current one"]
+    advise = ["simulated, not a person"] if SIMULATED_NOTE in result.notes else []
+    if not key.current:
+        advise.append("older result, not the current one")
     if None in known or not known:
         advise.append("orientation unknown")
     if None in sized or not sized:
@@ -396,7 +399,8 @@ def draw_overlay(
     )
     draw_picture(picture, image, f"{style.title}, slice {index + 1}")
     draw_legend("viridis", scale, f"{style.unit}, shown from {show_from:.3g}")
-    st.html(f'<p class="mc-meaning">{safe(style.meaning)}</p>')
+    width = stated_width(reading.result.trust.settings) if style.has_width else ""
+    st.html(f'<p class="mc-meaning">{safe(f"{style.meaning} {width}")}</p>')
 
 
 def draw_legend(name: str, scale: Scale, words: str) -> None:
@@ -413,7 +417,9 @@ def draw_numbers(reading: Reading) -> None:
     result = reading.result
     st.html('<h2 class="mc-h">What the measurement says</h2>')
     if result.trust.scores:
-        st.html(score_cards(result.trust.scores) + f'<p class="mc-meaning">{safe(VALIDITY)}</p>')
+        width = stated_width(result.trust.settings)
+        said = "".join(f'<p class="mc-meaning">{safe(words)}</p>' for words in (width, VALIDITY))
+        st.html(score_cards(result.trust.scores) + said)
     else:
         st.html('<p class="mc-small">This result holds no trust scores.</p>')
     if result.notes:

@@ -32,15 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
         | Annotated[View, subcommand("view")]
         | Annotated[Bench, subcommand("bench")]
     )
-    command = tyro.cli(
-        command_type,
-        prog="medconsist",
-        description=DESCRIPTION,
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        command = tyro.cli(
+            command_type,
+            prog="medconsist",
+            description=DESCRIPTION,
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
         return command.run()
     except MedconsistError as error:
         _say(str(error))

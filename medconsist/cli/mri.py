@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from medconsist.cli.options import Common
+from medconsist.cli.options import Common, Computing
 
 if TYPE_CHECKING:  # the room imports nothing heavy
     from medconsist.mri.task import Job
@@ -17,12 +17,12 @@ __all__ = ["Evaluate", "Mri", "Reconstruct", "Simulate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruct(Common):
+class Reconstruct(Computing):
     """Reconstruct one k-space file and write a result with its trust record.
 
     INPUT is a NumPy array (.npy), a fastMRI file (.h5) or a BART pair (.cfl/.hdr), fully sampled
     or undersampled; the sampling mask is taken from the file or from its zeros. A second run
-    with the same input and settings finds the result done and changes nothing.
+    with the same input and settings computes nothing and shows that result as the current one.
     """
 
     input: Annotated[Positional[Path], arg(metavar="INPUT")]
@@ -48,7 +48,7 @@ class Reconstruct(Common):
     study: str = "mri"
     """Study that the case belongs to."""
     patient: str | None = None
-    """Patient id; by default the case id."""
+    """Patient id; by default that of the case's other results, else the case id."""
     case: str | None = None
     """Case id; by default the name of the file."""
 
@@ -136,9 +136,10 @@ class Simulate(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Common):
-    """Compare every result that has a reference with it: SSIM, PSNR, NMSE by fastMRI's definitions.
+    """Compare the current result of each case with its reference: SSIM, PSNR, NMSE as in fastMRI.
 
-    The unit of analysis is the scan; intervals are 95 % bootstrap intervals over scans.
+    Cases without a reference are left out. The unit of analysis is the scan; intervals are 95 %
+    bootstrap intervals over scans.
     """
 
     results: Annotated[Positional[Path], arg(metavar="RESULTS")]

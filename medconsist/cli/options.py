@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-__all__ = ["Common"]
+__all__ = ["Common", "Computing"]
 
 _DEVICES = re.compile(r"cpu|cuda(?::(\d+))?")
 _SEEDS = 2**32  # room for the stride between the scans of a series
@@ -14,10 +14,8 @@ _SEEDS = 2**32  # room for the stride between the scans of a series
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """Flags of every command that computes."""
+    """Flags of every command that draws or computes."""
 
-    device: str = "cpu"
-    """Where to compute: cpu, cuda or cuda:N."""
     seed: int = 0
     """Seed of every random draw of this command."""
     threads: int | None = None
@@ -25,7 +23,7 @@ class Common:
     json: Annotated[bool, arg(help="Print one JSON object to stdout instead of a table.")] = False
 
     def set_up(self) -> None:
-        """Apply the thread count; refuse a device that is not there and a seed out of range."""
+        """Apply the thread count; refuse a seed out of range."""
         import torch
 
         from medconsist.errors import RefusedInputError
@@ -38,6 +36,22 @@ class Common:
         if not 0 <= self.seed < _SEEDS:
             msg = f"--seed must lie in 0..{_SEEDS - 1}, got {self.seed}."
             raise RefusedInputError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computing(Common):
+    """Flags of the commands that can compute on a GPU."""
+
+    device: str = "cpu"
+    """Where to compute: cpu, cuda or cuda:N."""
+
+    def set_up(self) -> None:
+        """As `Common`; also refuse a device that is not there."""
+        import torch
+
+        from medconsist.errors import RefusedInputError
+
+        super().set_up()
         asked = _DEVICES.fullmatch(self.device)
         if asked is None:
             msg = f"--device must be cpu, cuda or cuda:N, got {self.device!r}."

@@ -1,11 +1,12 @@
 """``medconsist view``: the page, on loopback."""
 
-import subprocess
+import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from medconsist.errors import MissingInputError
+from medconsist.errors import MissingInputError, RefusedInputError
 
 __all__ = ["View"]
 
@@ -31,8 +32,19 @@ class View:
             )
             raise MissingInputError(msg)
         require("streamlit", extra="viewer")
+        page = command(self.results, self.port)
+        self._refuse_taken_port()
         sys.stderr.write(f"http://127.0.0.1:{self.port} (Ctrl+C stops it)\n")
-        try:
-            return subprocess.call(command(self.results, self.port))  # noqa: S603  our own page
-        except KeyboardInterrupt:
-            return 0
+        sys.stderr.flush()
+        # In the place of this process, so that no server outlives it when it is stopped.
+        os.execv(page[0], page)  # noqa: S606  our own page
+
+    def _refuse_taken_port(self) -> None:
+        """Refuse a port where something answers: its page would be taken for this one."""
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                msg = (
+                    f"port {self.port} is taken, perhaps by another viewer with other results; "
+                    f"stop that one, or choose a port: --port {self.port % 65535 + 1}"
+                )
+                raise RefusedInputError(msg)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC
 
 from pydantic import JsonValue
 
@@ -87,7 +88,7 @@ def key_label(result: Result, *, current: bool) -> str:
     words = [
         "current" if current else "older",
         str(method_settings(result, "reconstruction").get("name", result.kind)),
-        result.times.finished.strftime("%Y-%m-%d %H:%M"),
+        result.times.finished.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         result.key[:8],
     ]
     return " · ".join(words)

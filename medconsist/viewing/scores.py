@@ -1,12 +1,14 @@
 """The trust scores as a reader sees them: value, expectation, judgement, meaning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
 
 from medconsist.results.trust import Score
 from medconsist.viewing.markup import badges, safe, table
 from medconsist.viewing.numbers import number, plain_name
 
-__all__ = ["score_cards"]
+__all__ = ["score_cards", "stated_width"]
 
 
 def score_cards(scores: Sequence[Score]) -> str:
@@ -19,6 +21,20 @@ def score_cards(scores: Sequence[Score]) -> str:
     for score in scores:
         groups.setdefault(score.meaning, []).append(score)
     return "".join(_card(group[0], group[1:]) for group in groups.values())
+
+
+def stated_width(settings: Mapping[str, JsonValue]) -> str:
+    """Return the width of the feature that maps and scores are about, empty if there is none.
+
+    Examples
+    --------
+    >>> stated_width({"fwhm_px": 4.0})
+    'Stated width of a feature: 4 pixels at half of its height.'
+    """
+    width = settings.get("fwhm_px")
+    if not isinstance(width, int | float):
+        return ""
+    return f"Stated width of a feature: {width:g} pixels at half of its height."
 
 
 def _card(score: Score, parts: Sequence[Score]) -> str:

@@ -31,6 +31,8 @@ class MapStyle:
     show_from
         Share of the scale, 0 to 1; smaller values leave the image as it is, until the reader
         chooses otherwise.
+    has_width
+        The map is about a feature of a width that the settings of the record state.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class MapStyle:
     unit: str = "unit of the image"
     high: float | None = None
     show_from: float = 0.0
+    has_width: bool = False
 
     def scale(self, white: float) -> Scale:
         """Return the scale; ``white`` is the white level of the case."""
@@ -64,20 +67,22 @@ MAP_STYLES: Mapping[str, MapStyle] = MappingProxyType(
             meaning=(
                 "Bright: a feature must differ strongly from its surroundings before the samples "
                 "would contradict it at 3 sigma. Fainter features there are not checked by the "
-                "data."
+                "data. No colour: no coil sees this place."
             ),
             unit="share of the reference intensity",
             high=0.3,
+            has_width=True,
         ),
         "matched_filter": MapStyle(
             title="Residual, matched filter",
             meaning=(
-                "Coloured: the samples disagree with the image by 3 sigma or more for a feature "
-                "of this width. Among many pixels some reach 3 by chance."
+                "The brighter, the more the samples disagree with the image for a feature of the "
+                "stated width. Among many pixels some reach 3 standard deviations by chance."
             ),
             unit="standard deviations",
             high=6.0,
             show_from=0.5,
+            has_width=True,
         ),
     }
 )

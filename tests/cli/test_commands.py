@@ -1,13 +1,20 @@
 """Simulate, reconstruct, evaluate as a user does; what is printed, and where."""
 
 import json
+import os
+import socket
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import medconsist
+from medconsist.mri.methods import Zerofilled
+from medconsist.mri.settings import Reconstruction
+from medconsist.mri.task import Job, reconstruct_file
 from tests.cli.conftest import Answer, Program
 
 SMALL = ("--size", 48, "--slices", 1, "--coils", 3, "--acceleration", 2, "--lesions", 1)
@@ -72,6 +79,29 @@ def test_simulate_prints_one_path_a_line(tmp_path: Path, program: Program) -> No
     assert all(Path(line).is_file() for line in answer.out.splitlines())
 
 
+def test_refused_simulation_leaves_no_folder(tmp_path: Path, program: Program) -> None:
+    answer = program("mri", "simulate", "--out", tmp_path / "scans", "--acceleration", 0.5)
+    assert answer.code == 2
+    assert not (tmp_path / "scans").exists()
+
+
+def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
+    scan: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Reconstruction(method=Zerofilled())
+    outcome = reconstruct_file(Job(input=scan, out=tmp_path / "results", reconstruction=settings))
+    monkeypatch.setattr("medconsist.mri.demo.run_demo", lambda *_, **__: outcome)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    text = program("demo", "--out", tmp_path).out
+    said = json.loads(program("demo", "--out", tmp_path, "--json").out)
+
+    view, *rest = text.splitlines()[-1].split()
+    assert Path(view).absolute() == Path(sys.executable).with_name("medconsist")
+    assert rest == ["view", "--results", str(tmp_path / "results")]
+    assert said["result"] == text.splitlines()[-4]
+
+
 def test_evaluation_without_a_reference_is_refused(
     scan: Path, tmp_path: Path, program: Program
 ) -> None:
@@ -119,10 +149,34 @@ def test_progress_goes_to_stderr_and_the_result_to_stdout(
     assert "reconstruction ..." in answer.err.splitlines()
 
 
+def test_no_server_outlives_a_view_that_is_stopped(
+    tmp_path: Path, process: Callable[..., subprocess.Popen[str]]
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    view = process("view", "--results", tmp_path, "--port", port)
+    end = time.monotonic() + 60
+    while not answers() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert answers()
+
+    view.terminate()
+    view.communicate(timeout=30)
+
+    assert not answers()
+
+
 @pytest.mark.slow
 def test_demo_shows_three_methods_their_evidence_and_the_command_to_look(
-    tmp_path: Path, program: Program
+    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     answer = program("demo", "--out", tmp_path)
     assert answer.code == 0
     for word in ("cs", "zerofilled", "cgsense", "withheld_error", "ssim"):

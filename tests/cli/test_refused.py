@@ -1,5 +1,6 @@
 """Bad input gets one clear sentence, exit code 2, and nothing half-written."""
 
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -157,6 +158,12 @@ BAD = {
     "no map sets": Bad("sets=0", options=("--map-sets", "0")),
     "more map sets": Bad("allowed: 1 to 3", options=("--map-sets", "4")),
     "rss with cs": Bad("goes with --method zerofilled alone", options=("--combine", "rss")),
+    "rss with fewer coils": Bad("leave --coils", options=(*RSS, "--coils", "2")),
+    "rss with map sets": Bad("--map-sets out", options=(*RSS, "--map-sets", "2")),
+    "rss with maps": Bad("uses no maps", options=(*RSS, *MAPS), files={"maps.npy": ONES}),
+    "maps and map sets": Bad(
+        "brings its own sets", options=(*MAPS, "--map-sets", "2"), files={"maps.npy": ONES}
+    ),
     "lambda of zerofilled": Bad(
         "zerofilled has no weight", options=("--method", "zerofilled", "--lambda", "0.1")
     ),
@@ -220,6 +227,28 @@ def test_cuda_device_that_is_not_here_is_refused_before_the_input_is_read(
     assert "--device cuda" in answer.sentence
 
 
+@pytest.mark.parametrize("command", ["simulate", "evaluate"])
+def test_a_device_that_would_not_be_used_is_no_flag(
+    command: str, tmp_path: Path, program: Program
+) -> None:
+    place = ("--out", tmp_path / "out") if command == "simulate" else (tmp_path,)
+    answer = program("mri", command, *place, "--device", "cpu")
+
+    assert answer.code == 2
+    assert "--device" in answer.err
+
+
+def test_a_port_where_something_answers_is_refused(tmp_path: Path, program: Program) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        answer = program("view", "--results", tmp_path, "--port", port)
+
+    assert answer.code == 2
+    assert f"port {port} is taken" in answer.sentence
+
+
 def test_refusal_leaves_what_was_there_untouched(
     scan: Path, tmp_path: Path, program: Program
 ) -> None:
@@ -257,9 +286,9 @@ SIMULATIONS = {
     "no scans": (("--scans", "0"), "at least 1 scan"),
     "no size": (("--size", "0"), "a size of 1 to"),
     "absurd size": (("--size", "1000000"), "a size of 1 to"),
-    "no slices": (("--slices", "0"), "must be positive"),
-    "no coils": (("--coils", "0"), "must be positive"),
-    "fewer than no lesions": (("--lesions", "-1"), "lesions"),
+    "no slices": (("--slices", "0"), "got slices 0; allowed: at least 1 scan"),
+    "no coils": (("--coils", "0"), "got coils 0; allowed: at least 1 scan"),
+    "fewer than no lesions": (("--lesions", "-1"), "got lesions -1; allowed"),
     "slower than full": (("--acceleration", "0.5"), "acceleration must be at least 1"),
     "faster than the centre": (("--acceleration", "100"), "reachable: 1 to"),
     "missing tissue": (("--tissue", "none.h5"), "none.h5 does not exist"),

@@ -116,6 +116,54 @@ def test_done_case_of_another_patient_is_refused(scan: Path, program: Program) -
     assert reconstruct(program, scan, "--method", "zerofilled")["fresh"] is False
 
 
+def test_another_setting_for_another_patient_is_refused_too(scan: Path, program: Program) -> None:
+    reconstruct(program, scan, "--method", "zerofilled", "--patient", "p-1")
+    before = fingerprint(scan.parent / "out")
+
+    answer = program(
+        *("mri", "reconstruct", scan, "--out", scan.parent / "out", "--method", "cgsense"),
+        *("--patient", "p-2"),
+    )
+
+    assert answer.code == 2
+    assert "belongs to patient p-1, got --patient p-2" in answer.sentence
+    assert fingerprint(scan.parent / "out") == before
+
+
+def test_the_patient_of_a_case_need_not_be_said_again(scan: Path, program: Program) -> None:
+    reconstruct(program, scan, "--method", "zerofilled", "--patient", "p-1")
+    reconstruct(program, scan, "--method", "cgsense")
+
+    store = ResultStore(scan.parent / "out", "mri")
+
+    assert {store.read("head", key).result.patient for key in store.keys("head")} == {"p-1"}
+
+
+def test_files_of_one_name_are_not_mixed_in_one_case(scan: Path, program: Program) -> None:
+    out = scan.parent / "out"
+    reconstruct(program, scan, "--method", "zerofilled")
+    before = fingerprint(out)
+    (scan.parent / "other").mkdir()
+    other = write_small_scan(scan.parent / "other" / scan.name, seed=1)
+    words = ("mri", "reconstruct", other, "--out", out, "--method", "zerofilled")
+
+    answer = program(*words)
+
+    assert answer.code == 2
+    assert "holds results of another k-space file" in answer.sentence
+    assert fingerprint(out) == before
+    assert program(*words, "--case", "head-2").code == 0
+    assert ResultStore(out, "mri").cases() == ["head", "head-2"]
+
+
+def test_a_link_is_read_as_the_file_that_it_names(scan: Path, program: Program) -> None:
+    link = scan.with_name("link.npy")
+    link.symlink_to(scan)
+    words = ("--method", "zerofilled", "--case", "head")
+
+    assert reconstruct(program, link, *words)["key"] == reconstruct(program, scan, *words)["key"]
+
+
 def test_study_case_and_patient_name_the_place_and_the_record(scan: Path, program: Program) -> None:
     names = ("--study", "brains", "--case", "case-1", "--patient", "p-7")
     said = reconstruct(program, scan, "--method", "zerofilled", *names)

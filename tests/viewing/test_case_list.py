@@ -42,7 +42,7 @@ def test_the_current_result_comes_first_and_older_ones_stay_reachable(
     store.set_current("scan-1", old.key)
     lines = key_lines(store, "scan-1")
     assert [line.key for line in lines] == [old.key, new.key]
-    assert lines[0].label.startswith("current · cs · 2026-11-22 08:30")
+    assert lines[0].label.startswith("current · cs · 2026-11-22 08:30 UTC")
     assert lines[1].label.startswith("older · cs")
 
 

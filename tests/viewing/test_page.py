@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from medconsist import SIMULATED_NOTE
 from medconsist.results.store import ResultStore
+from medconsist.results.trust import Score, TrustRecord
 from medconsist.viewing.launch import page
 from medconsist.viewing.markup import NOTICE
 
 WriteResult = Any
+SCORE = Score(name="share", value=0.1, unit="1", n=9, meaning="A share.")
 TIMEOUT_S = 60  # two cores may be shared with other tests
 
 
@@ -170,6 +173,23 @@ def test_scores_say_their_expectation_and_that_there_is_no_history(
     assert "expected 1 sigma^2" in shown
     assert "No history yet" in shown
     assert "exchangeability only" in shown
+
+
+def test_the_width_of_the_feature_stands_beside_its_map_and_its_scores(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust = TrustRecord(maps=("refutable_contrast",), settings={"fwhm_px": 2.5}, scores=(SCORE,))
+    write_result(tmp_path, fields={"trust": trust}, maps=("refutable_contrast",))
+    shown = words(opened(tmp_path, monkeypatch))
+    assert shown.count("Stated width of a feature: 2.5 pixels at half of its height.") == 2
+
+
+def test_a_simulated_scan_is_called_so_at_the_top(
+    write_result: WriteResult, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(root, "scan-0", fields={"notes": (SIMULATED_NOTE,)})
+    assert "simulated, not a person" in words(opened(root, monkeypatch, case="scan-0"))
+    assert "simulated, not a person" not in words(opened(root, monkeypatch, case="scan-1"))
 
 
 def test_a_broken_image_leaves_the_original_and_one_plain_sentence(

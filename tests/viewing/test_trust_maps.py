@@ -34,6 +34,11 @@ def test_the_map_of_what_is_not_determined_is_never_called_invention() -> None:
     assert "does not mean invented" in meaning
 
 
+def test_no_map_says_what_its_slider_can_change() -> None:
+    assert not any("3 sigma or more" in style.meaning for style in MAP_STYLES.values())
+    assert "No colour: no coil sees this place" in MAP_STYLES["refutable_contrast"].meaning
+
+
 @pytest.mark.parametrize("role", [*MAP_STYLES, "seed_spread"])
 def test_every_map_has_a_title_and_a_sentence(role: str) -> None:
     style = style_of(role)
