@@ -19,12 +19,13 @@ same rows to a program. Machine: {machine.cpu}, {machine.threads} threads, GPU: 
 medconsist {version}, torch {torch}.
 
 How to read it: a *baseline* is what the row is compared with: BART's error on the same samples,
-the figure that was measured beforehand with BART, or zero-filled. Errors beside BART are those of
-`bart nrmse -s`, of magnitudes in place. Intervals are 95 % bootstrap intervals over the unit that
-stands under *n*: draws and sites are all of one scan, so they say nothing about other scans.
-*Simulated* rows are over scans of our simulator, never patients. Lambda on the real slice is chosen
-on samples that the reported error does not use. "Middle" sites lie on a lattice in the middle of
-the head, as those behind the baseline; "all over" sites are drawn over the whole head.
+the figure that was measured beforehand with BART, zero-filled, or a bare interpreter. Errors
+beside BART are those of `bart nrmse -s`, of magnitudes in place. Intervals are 95 % bootstrap
+intervals over the unit that stands under *n*: draws and sites are all of one scan, so they say
+nothing about other scans. *Simulated* rows are over scans of our simulator, never patients. Lambda
+on the real slice is chosen on samples that the reported error does not use. "Middle" sites lie on
+a lattice in the middle of the head, as those behind the baseline; "all over" sites are drawn over
+the whole head.
 
 ```text
 {rows}

@@ -45,6 +45,8 @@ class Reconstruct(Computing):
     """Number of ESPIRiT map sets."""
     coils: int | None = None
     """Compress to this many virtual coils; by default all are kept."""
+    budget_gib: float = 8.0
+    """Most memory that the header of a file may claim for its samples [GiB]."""
     study: str = "mri"
     """Study that the case belongs to."""
     patient: str | None = None
@@ -77,6 +79,7 @@ class Reconstruct(Computing):
             out=self.out,
             mask=self.mask,
             maps=self.maps,
+            budget_bytes=int(self.budget_gib * 2**30),
             study=self.study,
             case=self.case,
             patient=self.patient,

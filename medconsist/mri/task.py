@@ -21,7 +21,7 @@ from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import rss
 from medconsist.mri.prepare import prepare, prepare_without_maps
 from medconsist.mri.quality import quality_metrics
-from medconsist.mri.readers import read_kspace, read_maps
+from medconsist.mri.readers import DEFAULT_BUDGET_BYTES, read_kspace, read_maps
 from medconsist.mri.scan_file import SIMULATED_NOTE, read_reference
 from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.trust import MriTrust, judge
@@ -61,6 +61,8 @@ class Job:
         See its class.
     device
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    budget_bytes
+        Most bytes that the header of an input may claim for its samples.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class Job:
     case: str | None = None
     patient: str | None = None
     device: str = "cpu"
+    budget_bytes: int = DEFAULT_BUDGET_BYTES
 
     def __post_init__(self) -> None:
         if self.maps is not None:
@@ -151,7 +154,7 @@ def reconstruct_file(job: Job) -> Outcome:
     """
     started, steps = datetime.now(UTC), dict[str, float]()
     with _timed(steps, "read"):
-        kspace = read_kspace(job.input, mask=job.mask).to(job.device)
+        kspace = read_kspace(job.input, mask=job.mask, budget_bytes=job.budget_bytes).to(job.device)
     config, digests = job.reconstruction.as_config(), job.input_digests()
     key = result_key(
         inputs=digests, config=config, model_sha256=None, result_version=RESULT_VERSION
@@ -235,7 +238,7 @@ def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
         note = "Root sum of squares without coil maps: no trust record can be made."
         return _Volume(images, MriTrust.empty(), ready.with_note(note), reference)
     with _timed(steps, "prepare"):
-        maps = None if job.maps is None else read_maps(job.maps)
+        maps = None if job.maps is None else read_maps(job.maps, budget_bytes=job.budget_bytes)
         prepared = prepare(kspace, config=what.prepare, maps=maps)
     measurement = prepared.measurement
     images = {}

@@ -172,7 +172,6 @@ def test_no_server_outlives_a_view_that_is_stopped(
     assert not answers()
 
 
-@pytest.mark.slow
 def test_demo_shows_three_methods_their_evidence_and_the_command_to_look(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

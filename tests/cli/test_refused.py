@@ -130,6 +130,9 @@ BAD = {
     "truncated cfl": Bad("head.hdr claims", cut(write_bart, ".cfl")),
     "truncated HDF5": Bad("head.h5", cut(write_fastmri, ".h5")),
     "huge npy": Bad("more than the memory budget", claims_too_much(".npy")),
+    "more than --budget-gib": Bad(
+        "more than the memory budget", saved(small_kspace()), options=("--budget-gib", "1e-6")
+    ),
     "huge cfl": Bad("more than the memory budget", claims_too_much(".cfl")),
     "huge HDF5": Bad("more than the memory budget", claims_too_much(".h5")),
     "external link": Bad("refused", reaching_outside("link")),

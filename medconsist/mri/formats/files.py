@@ -39,6 +39,6 @@ def check_budget(path: Path, claimed_bytes: int, budget_bytes: int) -> None:
     if claimed_bytes > budget_bytes:
         msg = (
             f"{path.name} claims {claimed_bytes / _MIB:.6g} MiB, more than the memory budget of "
-            f"{budget_bytes / _MIB:.6g} MiB. If the file is sound, raise budget_bytes."
+            f"{budget_bytes / _MIB:.6g} MiB. If the file is sound, raise the budget (--budget-gib)."
         )
         raise BudgetError(msg)
