@@ -1,57 +1,62 @@
-"""Write docs/benchmarks.md from one run of the bench: ``python docs/make_benchmarks.py``.
+"""Write docs/benchmarks.md from one run of each bench: ``python docs/make_benchmarks.py``.
 
-Takes the folder of real data from MEDCONSIST_TEST_DATA and BART from the path; about 3 minutes on
-2 cores. The page holds what this command printed and nothing else.
+Takes the folder of real data from MEDCONSIST_TEST_DATA and BART from the path; about 4 minutes on
+2 cores. The page holds what the benches printed and nothing else.
 """
 
 import logging
 import sys
 from pathlib import Path
 
-from medconsist.mri.bench import run_bench
-from medconsist.mri.report import rows_text, targets_text
+from medconsist.cli.benches import consistency
+from medconsist.mri import bench
+from medconsist.results.bench import BenchReport
+from medconsist.results.tables import rows_text, targets_text
 
 PAGE = Path(__file__).with_name("benchmarks.md")
-TEXT = """# Measured figures
+HEAD = """# Measured figures
 
-Written by `python docs/make_benchmarks.py`, which runs `medconsist bench mri`; `--json` gives the
-same rows to a program. Machine: {machine.cpu}, {machine.threads} threads, GPU: {gpu}.
-medconsist {version}, torch {torch}.
-
+Written by `python docs/make_benchmarks.py`, which runs each `medconsist bench NAME`; `--json` gives
+the same rows to a program. Machine: {machine.cpu}, {machine.threads} threads, GPU: {gpu}.
+medconsist {version}, torch {torch}. Intervals are 95 % bootstrap intervals over the unit that
+stands under *n*.
+"""
+MRI = """
+## `medconsist bench mri`
 How to read it: a *baseline* is what the row is compared with: BART's error on the same samples,
 the figure that was measured beforehand with BART, zero-filled, or a bare interpreter. Errors
-beside BART are those of `bart nrmse -s`, of magnitudes in place. Intervals are 95 % bootstrap
-intervals over the unit that stands under *n*: draws and sites are all of one scan, so they say
-nothing about other scans. *Simulated* rows are over scans of our simulator, never patients. Lambda
-on the real slice is chosen on samples that the reported error does not use. "Middle" sites lie on
-a lattice in the middle of the head, as those behind the baseline; "all over" sites are drawn over
-the whole head.
-
-```text
-{rows}
-```
-
-## Targets
-```text
-{targets}
-```
+beside BART are those of `bart nrmse -s`, of magnitudes in place. Draws and sites are all of one
+scan, so their intervals say nothing about other scans. *Simulated* rows are over scans of our
+simulator, never patients. Lambda on the real slice is chosen on samples that the reported error
+does not use. "Middle" sites lie on a lattice in the middle of the head, as those behind the
+baseline; "all over" sites are drawn over the whole head.
+"""
+CONSISTENCY = """
+## `medconsist bench consistency`
+Time and peak memory of the shared bricks; the baseline is the plain torch form in the same run:
+the similarity matrix written out, torch's averaged model, a loop over samples. Random numbers: it
+measures no method.
 """
 
 
+def section(text: str, report: BenchReport) -> str:
+    """Return the words, the rows and the targets of one bench."""
+    rows, targets = rows_text(report.rows), targets_text(report.targets)
+    return f"{text}\n```text\n{rows}\n```\n\n```text\n{targets}\n```\n"
+
+
 def main() -> None:
-    """Run the bench and write the page."""
+    """Run the benches and write the page."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    report = run_bench(data=None, seed=0)
-    PAGE.write_text(
-        TEXT.format(
-            machine=report.machine,
-            gpu=report.machine.gpu or "none",
-            version=report.versions["medconsist"],
-            torch=report.versions["torch"],
-            rows=rows_text(report.rows),
-            targets=targets_text(report.targets),
-        )
+    mri = bench.run_bench(data=None, seed=0)
+    head = HEAD.format(
+        machine=mri.machine,
+        gpu=mri.machine.gpu or "none",
+        version=mri.versions["medconsist"],
+        torch=mri.versions["torch"],
     )
+    bricks = consistency.run_bench(seed=0)
+    PAGE.write_text(head + section(MRI, mri) + section(CONSISTENCY, bricks))
 
 
 if __name__ == "__main__":

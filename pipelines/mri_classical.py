@@ -18,10 +18,10 @@ import tyro
 
 from medconsist.mri.evaluation import evaluate_study
 from medconsist.mri.methods import CompressedSensing
-from medconsist.mri.report import rows_text
 from medconsist.mri.scan_series import Series, write_series
 from medconsist.mri.settings import Reconstruction
 from medconsist.mri.task import Job, reconstruct_file
+from medconsist.results.tables import rows_text
 
 
 @dataclass(frozen=True, kw_only=True)

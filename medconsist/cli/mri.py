@@ -154,7 +154,7 @@ class Evaluate(Common):
         """Print the table."""
         self.set_up()
         from medconsist.mri.evaluation import evaluate_study
-        from medconsist.mri.report import rows_text
+        from medconsist.results.tables import rows_text
 
         rows = evaluate_study(self.results, self.study, seed=self.seed)
         text = json.dumps([row.model_dump() for row in rows]) if self.json else rows_text(rows)

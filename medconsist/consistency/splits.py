@@ -1,14 +1,17 @@
 """Splits of what was observed: who sees what. Masks are bool, True = visible."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Inexact, Int, Real, Shaped
 from torch import Tensor
 
+from medconsist.consistency._axes import on_leading_axes
 from medconsist.errors import RefusedInputError, ShapeError
 
-__all__ = ["Split", "random_split"]
+__all__ = ["Split", "apply_mask", "block_mask", "random_split", "topk_split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,178 @@ def random_split(
     return Split((seen & ~hold).view_as(observed), hold.view_as(observed))
 
 
+def topk_split(
+    score: Real[Tensor, "batch tokens"],
+    frac_hold: float | int,
+    random_frac: float | int = 1.0,
+    valid: Bool[Tensor, "..."] | None = None,
+    generator: torch.Generator | None = None,
+) -> Split:
+    """Withhold high-scored entries of each element, so that the easy evidence is not enough.
+
+    With n valid entries, share h = ``frac_hold`` and rho = ``random_frac``: of the
+    ``t = ceil(n h / rho)`` highest scores, ``ceil(rho t)`` drawn at random are withheld; for
+    ``h / rho > 1``, ``ceil(n h)`` of all. So rho = 1 withholds the top h deterministically, and
+    rho = h draws the share h uniformly. Never all: one valid entry stays visible. The hard-instance
+    masks of MHIM-MIL (Tang et al. 2023, arXiv:2307.15254); its low masks are those of ``-score``,
+    and several of them combine by ``|`` of ``hold``, each computed on all entries.
+
+    Parameters
+    ----------
+    score
+        Any real numbers; among equal ones the lower index counts as higher.
+    frac_hold
+        h in [0, 1); 0 withholds nothing, anything above at least one entry (of two or more).
+    random_frac
+        rho in (0, 1].
+    valid
+        False on padding, which is neither seen nor withheld; None is all True.
+    generator
+        On the device of ``score``, used for rho < 1; None draws from torch's own generator.
+
+    Raises
+    ------
+    RefusedInputError
+        A share outside its range, an element without a valid entry, or a NaN among valid scores.
+    ShapeError
+        ``valid`` has another shape than ``score``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> topk_split(torch.tensor([[0.1, 0.7, 0.2, 0.0]]), 0.25).keep.tolist()
+    [[True, False, True, True]]
+    """
+    if not (0.0 <= frac_hold < 1.0 and 0.0 < random_frac <= 1.0):
+        msg = (
+            "frac_hold must lie in [0, 1) and random_frac in (0, 1]; "
+            f"got {frac_hold} and {random_frac}. To withhold nothing, take frac_hold = 0."
+        )
+        raise RefusedInputError(msg)
+    seen = torch.ones_like(score, dtype=torch.bool) if valid is None else valid
+    _check_scores(score, seen)
+    n_valid = seen.sum(1, keepdim=True)
+    ratio = frac_hold / random_frac
+    n_top = _ceil_share(n_valid, ratio) if ratio <= 1.0 else n_valid
+    n_hold = _ceil_share(n_top, random_frac) if ratio <= 1.0 else _ceil_share(n_valid, frac_hold)
+    n_hold = torch.minimum(n_hold, n_valid - 1)
+    rank = _rank(score, seen)
+    if random_frac < 1.0:
+        noise = torch.rand(score.shape, generator=generator, device=score.device)
+        rank = _rank(noise, rank < n_top)
+    hold = rank < n_hold
+    return Split(seen & ~hold, hold)
+
+
+def block_mask(
+    shape: Sequence[int],
+    block: int | Sequence[int],
+    ratio: float | int,
+    generator: torch.Generator | None = None,
+) -> Bool[Tensor, "..."]:
+    """Draw a mask of blocks for each element, each block hidden with probability ``ratio``.
+
+    One uniform number per cell of a grid of ``round(n / block)`` cells per axis (at least one),
+    visible where it is not below ``ratio``, enlarged by nearest neighbour to ``shape``, as in MIC
+    (Hoyer et al. 2023, arXiv:2212.01322; block 64 with 0.7, or 32 with 0.5). The hidden share is
+    exact only on average; with few blocks an element may be hidden as a whole.
+
+    Parameters
+    ----------
+    shape
+        Of the mask, batch first. Axes of length 1 are one cell: ``(batch, 1, rows, columns)`` is
+        one mask for all channels, ``(batch, time, 1)`` one for all features.
+    block
+        Length of a block in entries, one for all axes after the batch or one for each.
+    ratio
+        Probability of a block to be hidden, in [0, 1].
+    generator
+        The mask is on its device; None draws from torch's own generator of the CPU.
+
+    Raises
+    ------
+    RefusedInputError
+        ``ratio`` outside [0, 1] or a block shorter than one entry.
+    ShapeError
+        ``shape`` without an axis after the batch, or with an empty one; or another number of blocks
+        than of axes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mask = block_mask((2, 1, 8, 8), 4, 0.5, torch.Generator().manual_seed(0))
+    >>> mask.shape, int(mask.sum()) % 16
+    (torch.Size([2, 1, 8, 8]), 0)
+    """
+    axes = tuple(shape[1:])
+    blocks = (block,) * len(axes) if isinstance(block, int) else tuple(block)
+    if not axes or min(axes) < 1 or len(blocks) != len(axes):
+        msg = (
+            f"a mask of shape {tuple(shape)} with blocks {blocks}: wanted a batch axis and at "
+            "least one more, none of them empty, and one block length per axis after the batch."
+        )
+        raise ShapeError(msg)
+    if min(blocks) < 1 or not 0.0 <= ratio <= 1.0:
+        msg = f"blocks must be >= 1 and ratio in [0, 1]; got {blocks} and {ratio}."
+        raise RefusedInputError(msg)
+    cells = [max(1, round(n / length)) for n, length in zip(axes, blocks, strict=True)]
+    device = None if generator is None else generator.device
+    mask = torch.rand((shape[0], *cells), generator=generator, device=device) >= ratio
+    for dim, (n, n_cells) in enumerate(zip(axes, cells, strict=True), start=1):
+        mask = mask.index_select(dim, torch.arange(n, device=device) * n_cells // n)
+    return mask
+
+
+def apply_mask(
+    x: Inexact[Tensor, "..."],
+    keep: Bool[Tensor, "..."],
+    fill: float | int | Shaped[Tensor, "..."] | Literal["mean"] = 0.0,
+) -> Inexact[Tensor, "..."]:
+    """Return ``x`` where it is visible and ``fill`` elsewhere, in the shape and dtype of ``x``.
+
+    Hidden values are replaced, never multiplied: they may be NaN, and the gradient with respect to
+    them is exactly zero. Zero may be a plausible value of the data (after normalisation it is their
+    mean), hence ``fill``.
+
+    Parameters
+    ----------
+    x
+        Real or complex, batch first.
+    keep
+        True = visible. Its axes are the leading ones of ``x``, of length 1 where one value serves
+        all: ``batch tokens`` for ``x`` of ``batch tokens features``.
+    fill
+        A number; a tensor that broadcasts to ``x`` (a learnt token; it receives gradients); or
+        ``"mean"``: of the visible values of each element, over the axes on which ``keep`` varies
+        (one mean per channel for a mask with one channel); 0 where nothing is visible.
+
+    Raises
+    ------
+    ShapeError
+        ``keep`` or ``fill`` does not lie on ``x``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> apply_mask(torch.tensor([[1.0, 2.0, 6.0]]), torch.tensor([[True, True, False]]), "mean")
+    tensor([[1.0000, 2.0000, 1.5000]])
+    """
+    keep = on_leading_axes(keep, x.shape, name="keep")
+    if isinstance(fill, str):
+        return torch.where(keep, x, _visible_mean(x, keep))
+    if not isinstance(fill, Tensor):
+        return torch.where(keep, x, x.new_tensor(fill))
+    try:
+        token = fill.to(x.dtype).expand(x.shape)
+    except RuntimeError as error:
+        msg = (
+            f"fill of shape {tuple(fill.shape)} does not broadcast to x, {tuple(x.shape)}; its "
+            "axes are the trailing ones, each of length 1 or of the same length."
+        )
+        raise ShapeError(msg) from error
+    return torch.where(keep, x, token)
+
+
 def _withhold(
     seen: Tensor, forced: Tensor, unit: Tensor, hold_frac: float, generator: torch.Generator | None
 ) -> Tensor:
@@ -140,3 +315,47 @@ def _like(values: Tensor, observed: Tensor) -> Tensor:
             f"{tuple(observed.shape)}; give it length 1 or the same length on each axis."
         )
         raise ShapeError(msg) from error
+
+
+def _check_scores(score: Tensor, seen: Tensor) -> None:
+    if score.ndim != 2 or seen.shape != score.shape:
+        msg = (
+            f"score {tuple(score.shape)} and valid {tuple(seen.shape)} must have the same two "
+            "axes, batch tokens."
+        )
+        raise ShapeError(msg)
+    if not seen.any(1).all():
+        empty = (~seen.any(1)).nonzero().flatten().tolist()
+        msg = f"elements {empty} of the batch have no valid entry to keep; leave them out."
+        raise RefusedInputError(msg)
+    n_nan = int((score.isnan() & seen).sum())
+    if n_nan:
+        msg = (
+            f"{n_nan} of {int(seen.sum())} valid scores, of shape {tuple(score.shape)}, are NaN "
+            "and have no order; give numbers, or mark them False in valid."
+        )
+        raise RefusedInputError(msg)
+
+
+def _rank(score: Tensor, among: Tensor) -> Tensor:
+    """Return 0 for the highest score of a row, and so on; all others follow after ``among``."""
+    order = score.argsort(dim=1, descending=True, stable=True)
+    others_last = (~among).gather(1, order).byte().argsort(dim=1, stable=True)
+    return order.gather(1, others_last).argsort(dim=1)
+
+
+def _ceil_share(count: Tensor, share: float) -> Tensor:
+    """Return ``ceil(share * count)``, where a rounding error does not add one."""
+    wanted = count.double() * share
+    # 100 * 0.07 is 7.000000000000001 in floating point and must give 7
+    rounded = (wanted * (1.0 - 4 * torch.finfo(torch.float64).eps)).ceil()
+    return rounded.long().clamp(max=count)
+
+
+def _visible_mean(x: Tensor, keep: Tensor) -> Tensor:
+    dims = [dim for dim in range(1, x.ndim) if keep.shape[dim] > 1]
+    visible = torch.where(keep, x, 0)
+    if not dims:
+        return visible
+    n_visible = keep.sum(dims, keepdim=True).clamp(min=1)
+    return visible.sum(dims, keepdim=True) / n_visible

@@ -1,0 +1,1 @@
+"""Benches that need rooms which do not know each other; loaded only by ``medconsist bench``."""
