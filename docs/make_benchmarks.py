@@ -1,6 +1,6 @@
 """Write docs/benchmarks.md from one run of each bench: ``python docs/make_benchmarks.py``.
 
-Takes the folder of real data from MEDCONSIST_TEST_DATA and BART from the path; about 4 minutes on
+Takes the folder of real data from MEDCONSIST_TEST_DATA and BART from the path; a minute or two on
 2 cores. The page holds what the benches printed and nothing else.
 """
 
