@@ -56,3 +56,8 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_test_that_a_page_names_exists(page: Path) -> None:
     for file, function in TEST_ID.findall(page.read_text()):
         assert f"def {function}(" in (ROOT / file).read_text(), f"{file}::{function}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "consistency").glob("*.md")), ids=name)
+def test_a_worked_step_fits_on_forty_lines(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= 40

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from medconsist.errors import ShapeError
+from medconsist.errors import RefusedInputError, ShapeError
 
 __all__: list[str] = []
 
@@ -23,3 +24,12 @@ def on_leading_axes(values: Tensor, shape: Sequence[int], *, name: str) -> Tenso
         )
         raise ShapeError(msg)
     return values.reshape(*values.shape, *(1,) * missing)
+
+
+def require_bool(mask: Tensor, *, name: str) -> None:
+    """Refuse a mask of zeros and ones: as integers they would be taken for indices."""
+    if mask.dtype != torch.bool:
+        msg = (
+            f"{name} {tuple(mask.shape)} must be bool; got {mask.dtype}. Compare, e.g. {name} > 0."
+        )
+        raise RefusedInputError(msg)

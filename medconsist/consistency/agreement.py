@@ -24,13 +24,13 @@ that do not fit raise ShapeError.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Inexact, Int, Shaped
 from torch import Tensor
 
-from medconsist.consistency._axes import on_leading_axes
+from medconsist.consistency._axes import on_leading_axes, require_bool
 from medconsist.errors import RefusedInputError, ShapeError
 
 __all__ = [
@@ -133,9 +133,11 @@ def cosine(
     tensor(1.)
     """
     pair = _Pair.of(pred, target, weight, -1 if dims is None else dims)
-    q_pred, q_target = pair.sum(_power(pair.pred)), pair.sum(_power(pair.target))
-    unit_pred = pair.pred / torch.where(q_pred > 0, q_pred, 1).sqrt()
-    unit_target = pair.target / torch.where(q_target > 0, q_target, 1).sqrt()
+    # the direction alone counts; squares of the values themselves could overflow or vanish
+    pred, target = _of_order_one(pair.pred, pair.dims), _of_order_one(pair.target, pair.dims)
+    q_pred, q_target = pair.sum(_power(pred)), pair.sum(_power(target))
+    unit_pred = pred / torch.where(q_pred > 0, q_pred, 1).sqrt()
+    unit_target = target / torch.where(q_target > 0, q_target, 1).sqrt()
     # half the squared chord equals 1 - cos without its cancellation
     chord = 0.5 * pair.sum(_power(unit_pred - unit_target))
     undirected = (q_pred == 0) | (q_target == 0)
@@ -300,6 +302,7 @@ def relative_l1l2(
         )
         raise ShapeError(msg)
     if mask is not None:
+        require_bool(mask, name="mask")
         seen = on_leading_axes(mask, pred.shape, name="mask")
         other = None if weight is None else on_leading_axes(weight, pred.shape, name="weight")
         weight = seen if other is None else torch.where(seen, other, 0)
@@ -401,6 +404,7 @@ def mad_scale(
     values = _at_least_single(r.detach())
     counts = torch.ones_like(values, dtype=torch.bool)
     if mask is not None:
+        require_bool(mask, name="mask")
         counts = on_leading_axes(mask, r.shape, name="mask").expand(r.shape)
     n_nan = int((values.isnan() & counts).sum())
     if n_nan:
@@ -491,6 +495,10 @@ class _Pair:
             raise ShapeError(msg)
         axes = _axes(dims, pred.shape)
         kind = torch.promote_types(pred.dtype, target.dtype)
+        if not (kind.is_floating_point or (kind.is_complex and not logits)):
+            wanted = "real floating-point logits" if logits else "floating-point or complex values"
+            msg = f"pred is {pred.dtype} and target {target.dtype}; wanted {wanted}."
+            raise RefusedInputError(msg)
         s, t = _at_least_single(pred.to(kind)), _at_least_single(target.detach().to(kind))
         w = torch.ones((1,) * pred.ndim, dtype=s.real.dtype, device=s.device)
         if weight is not None:
@@ -524,7 +532,10 @@ class _Pair:
     def scale(self, c: Scale) -> Tensor:
         return _checked_scale(c, self.pred, self.dims)
 
-    def reduce(self, distance: Tensor, reduction: Reduction) -> Tensor:
+    def reduce(self, distance: Tensor, reduction: str) -> Tensor:
+        if reduction not in get_args(Reduction):
+            msg = f"reduction must be one of {', '.join(get_args(Reduction))}; got {reduction!r}."
+            raise RefusedInputError(msg)
         w = self.outer.expand(distance.shape)
         distance = torch.where(w > 0, distance, 0)
         n_nan = int(distance.isnan().sum())
@@ -585,6 +596,10 @@ def _checked_scale(c: Scale, values: Tensor, dims: tuple[int, ...]) -> Tensor:
 def _norm_and_scale(r: Tensor, c: Scale, dims: Dims) -> tuple[Tensor, Tensor]:
     axes = _axes(dims, r.shape)
     values = _at_least_single(r)
+    n_nan = int(values.isnan().sum())
+    if n_nan:
+        msg = f"{n_nan} residuals of shape {tuple(r.shape)} are NaN and have no weight; mask them."
+        raise RefusedInputError(msg)
     return _sum(_power(values), axes), _checked_scale(c, values, axes)
 
 
@@ -595,6 +610,14 @@ def _at_least_single(values: Tensor) -> Tensor:
         torch.complex32: torch.complex64,
     }
     return values.to(small.get(values.dtype, values.dtype))
+
+
+def _of_order_one(values: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Return the values over the largest modulus of their unit, taken as a constant."""
+    largest = values.detach().abs()
+    if dims and values.numel():
+        largest = largest.amax(dims, keepdim=True)
+    return values / torch.where(largest > 0, largest, 1)
 
 
 def _power(values: Tensor) -> Tensor:
@@ -619,9 +642,9 @@ def _tiny(values: Tensor) -> float:
 
 def _check_logits(logits: Tensor) -> None:
     n_nan = int(logits.isnan().sum())
-    if n_nan or not logits.shape[-1]:
+    if n_nan or not logits.ndim or not logits.shape[-1] or not logits.is_floating_point():
         msg = (
-            f"logits of shape {tuple(logits.shape)}: wanted numbers for at least one class on the "
-            f"last axis; {n_nan} are NaN."
+            f"logits of shape {tuple(logits.shape)}: wanted real floating numbers for at least one "
+            f"class on the last axis; got {logits.dtype}, and {n_nan} are NaN."
         )
         raise RefusedInputError(msg)

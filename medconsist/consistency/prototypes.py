@@ -304,7 +304,7 @@ class Prototypes(_Memory):
         ShapeError
             The last axis is not ``dim``.
         RefusedInputError
-            A temperature not above 0, or embeddings that are not floating point.
+            A temperature not above 0, or embeddings that are not floating point or not finite.
         """
         if not tau > 0.0:
             msg = f"tau must be above 0; got {tau}."
@@ -313,6 +313,10 @@ class Prototypes(_Memory):
             msg = f"z has shape {tuple(z.shape)}; its last axis must have length {self.dim}."
             raise ShapeError(msg)
         _check_floating("z", z)
+        n_bad = int((~z.isfinite()).sum())
+        if n_bad:
+            msg = f"{n_bad} values of z, of shape {tuple(z.shape)}, are NaN or infinite."
+            raise RefusedInputError(msg)
         dtype = torch.promote_types(z.dtype, self.vectors.dtype)
         # autograd saves the copy, so that updating before backward is allowed
         centres = self.vectors.to(dtype, copy=True)

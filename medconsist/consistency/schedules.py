@@ -278,13 +278,13 @@ def _progress(step: int, length: int) -> float:
 
 
 def _require_step(step: int) -> None:
-    if step < 0:
+    if not step >= 0:  # NaN too
         msg = f"a step is counted from 0; got {step}."
         raise RefusedInputError(msg)
 
 
 def _require_length(length: int) -> None:
-    if length < 1:
+    if not 1 <= length < math.inf:  # NaN too
         msg = f"T is a number of steps, at least 1; got {length}. For no ramp use constant()."
         raise RefusedInputError(msg)
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Inexact, Int, Real, Shaped
 from torch import Tensor
 
-from medconsist.consistency._axes import on_leading_axes
+from medconsist.consistency._axes import on_leading_axes, require_bool
 from medconsist.errors import RefusedInputError, ShapeError
 
 __all__ = ["Split", "apply_mask", "block_mask", "random_split", "topk_split"]
@@ -37,6 +37,8 @@ class Split:
     hold: Bool[Tensor, "..."]
 
     def __post_init__(self) -> None:
+        require_bool(self.keep, name="keep")
+        require_bool(self.hold, name="hold")
         if self.keep.shape != self.hold.shape:
             msg = (
                 f"keep {tuple(self.keep.shape)} and hold {tuple(self.hold.shape)} must have the "
@@ -85,19 +87,28 @@ def random_split(
     Raises
     ------
     RefusedInputError
-        ``hold_frac`` outside (0, 1), or an element without an observed entry.
+        ``hold_frac`` outside (0, 1), an element without an observed entry, or a mask not bool.
     ShapeError
-        ``always_keep`` or ``group`` cannot be expanded to ``observed``.
+        ``always_keep`` or ``group`` cannot be expanded to ``observed``, or that is no batch.
     """
     if not 0.0 < hold_frac < 1.0:
         msg = f"hold_frac must lie in (0, 1); got {hold_frac}. SSDU takes 0.4."
         raise RefusedInputError(msg)
+    require_bool(observed, name="observed")
+    if observed.ndim < 2:
+        msg = f"observed {tuple(observed.shape)} must have a batch axis and at least one more."
+        raise ShapeError(msg)
+    if not observed.shape[0]:
+        return Split(observed, observed.clone())
     seen = observed.flatten(1)
     if not seen.any(1).all():
         empty = (~seen.any(1)).nonzero().flatten().tolist()
         msg = f"elements {empty} of the batch have no observed entry to keep; leave them out."
         raise RefusedInputError(msg)
-    forced = torch.zeros_like(seen) if always_keep is None else _like(always_keep, observed)
+    forced = torch.zeros_like(seen)
+    if always_keep is not None:
+        require_bool(always_keep, name="always_keep")
+        forced = _like(always_keep, observed)
     units = _units(observed, group)
     hold = torch.stack(
         [
@@ -157,6 +168,7 @@ def topk_split(
         )
         raise RefusedInputError(msg)
     seen = torch.ones_like(score, dtype=torch.bool) if valid is None else valid
+    require_bool(seen, name="valid")
     _check_scores(score, seen)
     n_valid = seen.sum(1, keepdim=True)
     ratio = frac_hold / random_frac
@@ -255,6 +267,8 @@ def apply_mask(
 
     Raises
     ------
+    RefusedInputError
+        ``keep`` is not bool, or ``fill`` another word than ``"mean"``.
     ShapeError
         ``keep`` or ``fill`` does not lie on ``x``.
 
@@ -264,8 +278,12 @@ def apply_mask(
     >>> apply_mask(torch.tensor([[1.0, 2.0, 6.0]]), torch.tensor([[True, True, False]]), "mean")
     tensor([[1.0000, 2.0000, 1.5000]])
     """
+    require_bool(keep, name="keep")
     keep = on_leading_axes(keep, x.shape, name="keep")
     if isinstance(fill, str):
+        if fill != "mean":
+            msg = f"fill must be a number, a tensor or 'mean'; got {fill!r}."
+            raise RefusedInputError(msg)
         return torch.where(keep, x, _visible_mean(x, keep))
     if not isinstance(fill, Tensor):
         return torch.where(keep, x, x.new_tensor(fill))

@@ -6,6 +6,7 @@ of its memories, and what it was told when the other one handed in NaN.
 
 import multiprocessing
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -69,8 +70,9 @@ def main(folder: Path) -> int:
     processes = [context.Process(target=work, args=(rank, folder)) for rank in range(2)]
     for process in processes:
         process.start()
+    until = time.monotonic() + 180  # the caller waits longer, so that none is left behind
     for process in processes:
-        process.join(45)
+        process.join(max(0.0, until - time.monotonic()))
     codes = [process.exitcode for process in processes]
     for process in processes:
         process.kill()

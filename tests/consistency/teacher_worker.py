@@ -18,11 +18,10 @@ def digest(teacher: Teacher) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def main(rank: int, port: int) -> None:
+def main(rank: int, meeting: str) -> None:
     """Train three steps, each rank on other numbers; print the hash of both kinds of teacher."""
     torch.manual_seed(rank)
-    address = f"tcp://127.0.0.1:{port}"
-    dist.init_process_group("gloo", init_method=address, world_size=2, rank=rank)
+    dist.init_process_group("gloo", f"file://{meeting}", world_size=2, rank=rank)
     student = DistributedDataParallel(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
     teachers = [Teacher(student, 0.8, buffers="copy"), Teacher(student, 0.8, buffers="ema")]
     optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
@@ -38,4 +37,4 @@ def main(rank: int, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,5 +1,6 @@
 """Distances: torch as oracle, limits, bounded influence, masks, phases, gates."""
 
+import inspect
 import math
 from collections.abc import Callable
 from functools import partial
@@ -46,6 +47,16 @@ FAMILY: dict[str, Distance] = {
 }
 ON_LOGITS = {"soft_ce", "kl"}
 ON_RESIDUALS = [name for name in FAMILY if name not in ON_LOGITS]
+
+
+def as_shipped(function: Distance) -> Distance:
+    """Return the function without pytest's checks of annotations, as a user runs it."""
+    if isinstance(function, partial):
+        return partial(as_shipped(function.func), *function.args, **function.keywords)
+    shipped: Distance = inspect.unwrap(function)
+    return shipped
+
+
 whole_family = pytest.mark.parametrize("name", FAMILY)
 
 
@@ -369,6 +380,45 @@ def test_gradient_of_soft_cross_entropy_and_kl_are_the_same() -> None:
     torch.testing.assert_close(first, torch.autograd.grad(kl(pred, target, 0.1), pred)[0])
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-22, 1e22, 1e30])
+def test_direction_does_not_depend_on_the_size_of_the_vectors(size: float) -> None:
+    pred, target = draw(4, 3).float(), draw(4, 3, seed=2).float()
+    torch.testing.assert_close(cosine(pred * size, target / size), cosine(pred, target))
+
+
+@whole_family
+def test_unknown_reduction_is_refused(name: str) -> None:
+    with pytest.raises(RefusedInputError, match="mean, mean_all, sum, none; got 'avg'"):
+        as_shipped(FAMILY[name])(draw(3, 4, 5), draw(3, 4, 5), reduction="avg")
+
+
+@whole_family
+def test_whole_numbers_are_refused_and_never_truncated(name: str) -> None:
+    whole = torch.ones(3, 4, 5, dtype=torch.int64)
+    with pytest.raises(RefusedInputError, match=r"pred is torch\.int64 and target torch\.int64"):
+        as_shipped(FAMILY[name])(whole, whole)
+
+
+def test_complex_logits_are_refused() -> None:
+    logits = draw(2, 3).to(torch.complex64)
+    with pytest.raises(RefusedInputError, match="wanted real floating-point logits"):
+        as_shipped(soft_ce)(logits, logits)
+
+
+def test_masks_of_zeros_and_ones_are_refused() -> None:
+    pred, target, ones = draw(2, 4), draw(2, 4, seed=2), torch.ones(2, 4)
+    with pytest.raises(RefusedInputError, match=r"mask \(2, 4\) must be bool; got torch.float32"):
+        as_shipped(relative_l1l2)(pred, target, ones)
+    with pytest.raises(RefusedInputError, match=r"mask \(2, 4\) must be bool; got torch.float32"):
+        as_shipped(mad_scale)(pred, ones)
+
+
+@pytest.mark.parametrize("weight", [huber_weight, pseudo_huber_weight, cauchy_weight])
+def test_nan_has_no_weight(weight: Distance) -> None:
+    with pytest.raises(RefusedInputError, match=r"1 residuals of shape \(2,\) are NaN"):
+        weight(torch.tensor([1.0, math.nan]), 1.0)
+
+
 def test_vector_without_direction_has_distance_one_and_no_gradient() -> None:
     pred = torch.zeros(1, 3, requires_grad=True)
     loss = cosine(pred, torch.ones(1, 3))
@@ -603,6 +653,12 @@ def test_closed_gates_give_zero_and_open_ones_the_mean_over_the_kept() -> None:
     gate = torch.tensor([1.0, 0.0, 1.0, 0.0])
     torch.testing.assert_close(kl(pred, target, weight=gate), kl(pred[::2], target[::2]))
     assert float(kl(pred, target, weight=0 * gate)) == 0
+
+
+def test_gates_refuse_what_are_no_logits() -> None:
+    for logits in (torch.tensor(1.0), torch.ones(2, 3).long(), torch.ones(2, 0)):
+        with pytest.raises(RefusedInputError, match="wanted real floating numbers"):
+            as_shipped(gate_confident)(logits, 0.8)
 
 
 def test_gates_refuse_nan_and_labels_of_another_shape() -> None:

@@ -377,7 +377,7 @@ def test_two_processes_hold_what_one_would_after_the_joined_batches(tmp_path: Pa
         [sys.executable, str(WORKER), str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
     )
@@ -488,6 +488,12 @@ def test_logits_of_another_length_or_dtype_are_refused() -> None:
         Prototypes(2, 6).logits(torch.ones(2, 5))
     with pytest.raises(RefusedInputError, match="z has dtype"):
         Prototypes(2, 6).logits(Z.long())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_logits_of_what_is_not_finite_are_refused(bad: float) -> None:
+    with pytest.raises(RefusedInputError, match=r"1 values of z, of shape \(1, 6\), are NaN"):
+        Prototypes(2, 6).logits(torch.tensor([[bad, 0, 0, 0, 0, 0]]))
 
 
 def test_state_of_another_size_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Schedules: exact ends, monotone, picklable, and a resume that differs in no bit."""
 
+import inspect
 import math
 import pickle
 from typing import Any
@@ -12,6 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from medconsist.consistency.schedules import (
     Schedule,
+    _require_length,
+    _require_step,
     as_lr_lambda,
     constant,
     cosine,
@@ -117,6 +120,13 @@ def test_values_that_are_not_finite_are_refused(bad: float) -> None:
         sigmoid_ramp(bad, 3)
     with pytest.raises(RefusedInputError, match=r"in \[0, 1\]; got"):
         ema_warmup(bad)
+
+
+def test_a_length_or_step_that_is_nan_is_refused() -> None:
+    with pytest.raises(RefusedInputError, match="got nan"):
+        inspect.unwrap(_require_length)(math.nan)
+    with pytest.raises(RefusedInputError, match="counted from 0; got nan"):
+        inspect.unwrap(_require_step)(math.nan)
 
 
 def test_an_empty_stretch_is_refused_with_what_to_do() -> None:

@@ -1,5 +1,6 @@
 """Splits of observed entries: disjoint, exact, seeded, and fair; masks of blocks; masking."""
 
+import inspect
 import math
 
 import pytest
@@ -383,6 +384,32 @@ def test_mean_is_of_the_visible_over_the_axes_on_which_the_mask_varies(
         seen = x[b, rows, columns][full[b, rows, columns]]
         wanted = float(seen.mean()) if len(seen) else 0.0
         assert float(filled[b, i, j]) == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.uint8])
+def test_masks_of_zeros_and_ones_are_refused_and_not_taken_for_indices(dtype: torch.dtype) -> None:
+    ones, x = torch.ones(2, 6).to(dtype), some(2, 6)
+    # without pytest's checks of annotations, as a user runs them
+    split, top = inspect.unwrap(random_split), inspect.unwrap(topk_split)
+    apply = inspect.unwrap(apply_mask)
+    with pytest.raises(RefusedInputError, match=r"observed \(2, 6\) must be bool; got torch"):
+        split(ones, 0.4)
+    with pytest.raises(RefusedInputError, match=r"always_keep .* must be bool"):
+        split(ones.bool(), 0.4, always_keep=ones)
+    with pytest.raises(RefusedInputError, match=r"valid .* must be bool"):
+        top(x, 0.4, valid=ones)
+    with pytest.raises(RefusedInputError, match=r"keep .* must be bool"):
+        apply(x, ones)
+    with pytest.raises(RefusedInputError, match="'mean'; got 'median'"):
+        apply(x, x > 0, "median")
+
+
+def test_empty_batch_has_an_empty_split_and_no_batch_none() -> None:
+    for shape in ((0, 4), (0, 1, 3, 4)):
+        assert random_split(torch.ones(shape, dtype=torch.bool), 0.4).hold.shape == shape
+    assert topk_split(torch.ones(0, 4), 0.4).hold.shape == (0, 4)
+    with pytest.raises(ShapeError, match=r"observed \(3,\) must have a batch axis"):
+        random_split(torch.ones(3, dtype=torch.bool), 0.4)
 
 
 def test_mask_or_token_that_does_not_lie_on_the_array_is_refused() -> None:

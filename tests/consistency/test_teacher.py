@@ -4,7 +4,6 @@ import copy
 import os
 import pickle
 import random
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -431,23 +430,20 @@ def test_parametrised_students_are_averaged_in_their_own_coordinates() -> None:
         torch.testing.assert_close(got, (old + new) / 2)
 
 
-def test_two_processes_hold_the_same_teacher() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_two_processes_hold_the_same_teacher(tmp_path: Path) -> None:
     worker = Path(__file__).with_name("teacher_worker.py")
     ranks = [
         subprocess.Popen(
-            [sys.executable, str(worker), str(rank), str(port)],
+            [sys.executable, str(worker), str(rank), str(tmp_path / "meeting")],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
         )
         for rank in range(2)
     ]
     try:
-        outputs = [rank.communicate(timeout=60) for rank in ranks]
+        outputs = [rank.communicate(timeout=240) for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
