@@ -24,12 +24,13 @@ stands under *n*.
 MRI = """
 ## `medconsist bench mri`
 How to read it: a *baseline* is what the row is compared with: BART's error on the same samples,
-the figure that was measured beforehand with BART, zero-filled, or a bare interpreter. Errors
-beside BART are those of `bart nrmse -s`, of magnitudes in place. Draws and sites are all of one
-scan, so their intervals say nothing about other scans. *Simulated* rows are over scans of our
+figures measured with BART before this program was written, zero-filled, or a bare interpreter.
+Errors beside BART are those of `bart nrmse -s`, of magnitudes in place. Draws and sites are all of
+one scan, so their intervals say nothing about other scans. *Simulated* rows are over scans of our
 simulator, never patients. Lambda on the real slice is chosen on samples that the reported error
-does not use. "Middle" sites lie on a lattice in the middle of the head, as those behind the
-baseline; "all over" sites are drawn over the whole head.
+does not use. Lesion sites lie on a lattice in the middle of the head or are drawn all over it; the
+earlier figures do not say where theirs lay, nor which noise level and intensity their d' used, so
+both are for orientation. The middle was added after it was seen to come nearer to them.
 """
 CONSISTENCY = """
 ## `medconsist bench consistency`

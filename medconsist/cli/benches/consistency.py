@@ -19,6 +19,7 @@ from medconsist.cli.benches.cost import Job, costs, peak_bytes
 from medconsist.consistency.contrast import info_nce
 from medconsist.consistency.prototypes import Prototypes
 from medconsist.consistency.teacher import Teacher
+from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport, BenchRow, Target
 
 __all__ = ["Sizes", "run_bench"]
@@ -57,6 +58,14 @@ class Sizes:
     features: int = 128
     chunk: int = 128
     repeats: int = 5
+
+    def __post_init__(self) -> None:
+        if max(self.batches) <= 2 * self.chunk:
+            msg = (
+                f"the largest batch of {max(self.batches)} must exceed two chunks of {self.chunk}, "
+                "else memory cannot grow with the chunk; take smaller chunks."
+            )
+            raise RefusedInputError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

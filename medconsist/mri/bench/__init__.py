@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from medconsist.mri.bench.bart import Bart, bart_table
-from medconsist.mri.bench.real import REAL_SLICE, lesion_table, withheld_table
+from medconsist.mri.bench.real import REAL_SLICE, lesion_table, refutability_table, withheld_table
 from medconsist.mri.bench.simulated import simulated_table
 from medconsist.mri.bench.startup import startup_rows
 from medconsist.results.bench import BenchReport
@@ -45,6 +45,7 @@ def run_bench(*, data: Path | None, seed: int) -> BenchReport:
             )
     if real.is_file():
         table = table.joined(withheld_table(real, seed=seed)).joined(lesion_table(real, seed=seed))
+        table = table.joined(refutability_table(real))
     else:
         logger.info("%s is not there: the rows of the real slice are left out", real)
     table = table.joined(simulated_table(seed=seed))

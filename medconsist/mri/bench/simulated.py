@@ -1,14 +1,19 @@
 """Rows over scans of the simulator: three methods beside the reference, with intervals."""
 
 import logging
+import math
 from dataclasses import replace
 
 import torch
 
 from medconsist.metrics.report import interval, paired_difference
+from medconsist.mri.acs import find_acs
 from medconsist.mri.bench.table import BenchTable
+from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import CgSense, CompressedSensing, Method, Zerofilled
+from medconsist.mri.noise_level import calibration_sigma
 from medconsist.mri.prepare import prepare
+from medconsist.mri.prewhitening import estimate_sigma, noise_covariance
 from medconsist.mri.quality import QUALITY_UNITS, quality_metrics
 from medconsist.mri.scan_series import Series, simulate_series
 from medconsist.results.bench import BenchRow
@@ -29,9 +34,12 @@ def simulated_table(*, seed: int) -> BenchTable:
     """
     methods: tuple[Method, ...] = (Zerofilled(), CgSense(), CompressedSensing())
     values: dict[tuple[str, str], list[float]] = {}
+    noise: dict[str, list[float]] = {}
     series = replace(SERIES, seed=seed)
     for number, scan in enumerate(simulate_series(series)):
         logger.info("simulated scan %d of %d", number + 1, series.scans)
+        for source, ratio in _noise_ratios(scan.kspace).items():
+            noise.setdefault(source, []).append(ratio)
         prepared = prepare(scan.kspace)
         images = {m.name: m(prepared.measurement) * prepared.scale for m in methods}
         for found in quality_metrics(images, scan.reference.abs()):
@@ -72,4 +80,32 @@ def simulated_table(*, seed: int) -> BenchTable:
             seed=seed,
         )
     )
+    for source, ratios in noise.items():
+        estimate = interval(ratios, unit="scan", generator=generator)
+        rows.append(
+            BenchRow(
+                case=f"noise level without a noise scan, from the {source}",
+                metric="over the truth",
+                value=estimate.mean,
+                unit="1",
+                baseline=1.0,
+                ratio=estimate.mean,
+                n=estimate.n,
+                unit_of_analysis=UNIT,
+                ci_low=estimate.ci_low,
+                ci_high=estimate.ci_high,
+                seed=seed,
+            )
+        )
     return BenchTable(rows=tuple(rows))
+
+
+def _noise_ratios(kspace: KSpace) -> dict[str, float]:
+    """Return both estimates of the noise level over the one of the noise scan."""
+    if kspace.noise is None:
+        return {}
+    true = math.sqrt(float(noise_covariance(kspace.noise).diagonal().real.mean()))
+    block = find_acs(kspace.mask).limited(24).extract(kspace.data)
+    inner = calibration_sigma(block)
+    ratios = {"outermost samples": estimate_sigma(kspace) / true}
+    return ratios if inner is None else {"calibration region": inner / true, **ratios}
