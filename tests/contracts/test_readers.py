@@ -26,6 +26,8 @@ from medconsist.mri.formats.foreign_hdf5 import Request, read_foreign_hdf5
 from medconsist.mri.readers import read_kspace, read_maps
 from tests.mri.asymmetric import asymmetric_kspace
 from tests.mri.conftest import WRITERS, header_xml, write_bart, write_fastmri, write_npy
+from tests.mri.ismrmrd_writer import write_ismrmrd
+from tests.mri.layout_writers import write_cmrxrecon, write_skm_tea
 
 BUDGET = 2**28
 IN_TIME = 20.0  # seconds for one file on a loaded machine; a sound one takes 0.2
@@ -39,10 +41,13 @@ def write_checksummed(path: Path, samples: Tensor) -> Path:
     return target
 
 
-ALL_WRITERS: dict[str, Callable[[Path, Tensor], Path]] = {
+KINDS: dict[str, Callable[[Path, Tensor], Path]] = {
     **WRITERS,
-    "checksummed": write_checksummed,
+    "ismrmrd": write_ismrmrd,
+    "cmrxrecon": write_cmrxrecon,
+    "skm_tea": write_skm_tea,
 }
+ALL_WRITERS = {**KINDS, "checksummed": write_checksummed}
 
 
 def refused(path: Path, *, budget: int = BUDGET) -> MedconsistError | Tensor:
@@ -78,8 +83,8 @@ def lengths(total: int, count: int) -> list[int]:
 def test_truncation_at_any_length_is_refused(kind: str, tmp_path: Path) -> None:
     path = ALL_WRITERS[kind](tmp_path / "scan", asymmetric_kspace())
     whole = path.read_bytes()
-    hdf5 = kind in ("fastmri", "checksummed")
-    for length in lengths(len(whole), 6 if hdf5 else 40):
+    hdf5 = kind not in ("npy", "bart")
+    for length in lengths(len(whole), 3 if hdf5 else 40):
         path.write_bytes(whole[:length])
         assert isinstance(refused(path), TruncatedFileError), length
 
@@ -118,19 +123,19 @@ def test_flipped_bits_in_an_old_hdf5_header_never_take_the_caller_down(tmp_path:
         assert isinstance(refused(path), MedconsistError | Tensor)
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [complex(np.nan, 0), complex(0, np.inf)])
 def test_values_that_are_not_finite_are_refused(kind: str, value: complex, tmp_path: Path) -> None:
     samples = asymmetric_kspace()
     samples[1, 2, 3, 4] = torch.tensor(value)
-    answer = refused(WRITERS[kind](tmp_path / "scan", samples))
+    answer = refused(KINDS[kind](tmp_path / "scan", samples))
     assert isinstance(answer, RefusedInputError)
     assert "1 samples that are NaN or infinite" in str(answer)
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_kspace_of_zeros_is_refused(kind: str, tmp_path: Path) -> None:
-    answer = refused(WRITERS[kind](tmp_path / "scan", 0 * asymmetric_kspace()))
+    answer = refused(KINDS[kind](tmp_path / "scan", 0 * asymmetric_kspace()))
     assert "zero everywhere" in str(answer)
 
 
@@ -141,11 +146,11 @@ def test_one_slice_of_zeros_is_named(tmp_path: Path) -> None:
         read_kspace(write_npy(tmp_path / "scan", samples))
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_header_that_claims_more_than_the_budget_is_refused_before_reading(
     kind: str, tmp_path: Path
 ) -> None:
-    path = WRITERS[kind](tmp_path / "scan", asymmetric_kspace())
+    path = KINDS[kind](tmp_path / "scan", asymmetric_kspace())
     needed = asymmetric_kspace().numel() * 8
     assert isinstance(refused(path, budget=needed - 1), BudgetError)
     assert isinstance(refused(path, budget=needed), Tensor)

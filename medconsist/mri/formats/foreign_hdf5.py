@@ -6,35 +6,21 @@ filter plug-ins are switched off in it. The file system is not fenced off: the c
 and external storage before it reads anything.
 """
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-import medconsist
-from medconsist import errors
-from medconsist.errors import MedconsistError, RefusedInputError, TruncatedFileError
-from medconsist.mri.formats.files import check_budget, require_file
+from medconsist.mri.formats.child import Child, open_in_child
 from medconsist.mri.formats.hdf5_worker import Request
 
-__all__ = ["Contents", "Request", "read_foreign_hdf5"]
+__all__ = ["Contents", "ForeignHdf5", "Listed", "Request", "open_foreign_hdf5", "read_foreign_hdf5"]
 
 _WORKER = "medconsist.mri.formats.hdf5_worker"
-_LONGEST_HEADER = 2**24
-_PIECE_BYTES = 2**25
-_BASE_SECONDS = 60
-_BYTES_PER_SECOND = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +39,97 @@ class Contents:
     texts: dict[str, str]
     attributes: dict[str, str | float]
     present: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Shape of a dataset, and the names of its fields if it is a compound.
+
+    Examples
+    --------
+    >>> Listed((12, 3), ("real", "imag")).fields[0]
+    'real'
+    """
+
+    shape: tuple[int, ...]
+    fields: tuple[str, ...] = ()
+
+
+class ForeignHdf5:
+    """A file that is not trusted, held open by its child: look what is there, then read it.
+
+    ``datasets`` lists the datasets of the root and of its groups, e.g. ``"dataset/data"``.
+
+    Examples
+    --------
+    >>> import h5py, tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "scan.h5"
+    >>> with h5py.File(path, "w") as file:
+    ...     file["kspace"] = np.ones((2, 3))
+    >>> with open_foreign_hdf5(path, budget_bytes=2**20) as foreign:
+    ...     foreign.datasets["kspace"].shape
+    (2, 3)
+    """
+
+    def __init__(self, child: Child) -> None:
+        self.path = child.path
+        self.budget_bytes = child.budget_bytes
+        self._child = child
+        # A link to this file must be resolved here: the child refuses nothing that it names.
+        opening = {"path": str(child.path.resolve()), "budget_bytes": child.budget_bytes}
+        header, _ = child.ask(opening)
+        self.datasets = {
+            str(name): Listed(tuple(map(int, shape)), tuple(map(str, fields)))
+            for name, shape, fields in header["datasets"]
+        }
+
+    def read(
+        self,
+        *,
+        arrays: tuple[str, ...] = (),
+        texts: tuple[str, ...] = (),
+        attributes: tuple[str, ...] = (),
+        picks: dict[str, tuple[int, int]] | None = None,
+    ) -> Contents:
+        """Read datasets; those that the file does not have are left out.
+
+        Parameters
+        ----------
+        arrays, texts, attributes
+            Names.
+        picks
+            For single arrays the axis and the index along it: only that part is read, and the
+            axis is gone.
+        """
+        request = {"arrays": arrays, "texts": texts, "attributes": attributes, "picks": picks or {}}
+        return _contents(*self._child.ask(request))
+
+    def read_acquisition_heads(self, name: str) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Read the fixed part of ISMRMRD rows, one array per field, first axis rows."""
+        return self._child.ask({"heads": name})[1]
+
+    def read_acquisition_samples(
+        self, name: str, rows: Shaped[np.ndarray, " rows"]
+    ) -> Shaped[np.ndarray, " samples"]:
+        """Read the samples of these ISMRMRD rows, one after the other as they lie, complex64."""
+        return self._child.ask({"samples": name, "rows": rows.tolist()})[1]["samples"]
+
+
+@contextmanager
+def open_foreign_hdf5(path: Path, *, budget_bytes: int) -> Iterator[ForeignHdf5]:
+    """Open a file that is not trusted and list what it holds.
+
+    Raises
+    ------
+    MissingInputError
+        If the file does not exist.
+    UnsafeFileError
+        If it holds links, external storage or a virtual dataset.
+    TruncatedFileError
+        If it is damaged, or the library crashed on it.
+    """
+    with open_in_child(_WORKER, path, budget_bytes=budget_bytes) as child:
+        yield ForeignHdf5(child)
 
 
 def read_foreign_hdf5(request: Request) -> Contents:
@@ -75,82 +152,13 @@ def read_foreign_hdf5(request: Request) -> Contents:
     BudgetError
         If the datasets, or one chunk of them, claim more than the budget.
     """
-    path = Path(request.path)
-    require_file(path)
-    with _child(request) as stream:
-        header = _read_header(stream, path)
-        arrays = {
-            str(item["name"]): _read_array(stream, item, path, request.budget_bytes)
-            for item in header["arrays"]
-        }
+    asked = asdict(request)
+    path, budget_bytes = Path(asked.pop("path")), asked.pop("budget_bytes")
+    with open_foreign_hdf5(path, budget_bytes=budget_bytes) as file:
+        return file.read(**asked)
+
+
+def _contents(header: dict[str, Any], arrays: dict[str, Shaped[np.ndarray, "..."]]) -> Contents:
     return Contents(
         arrays, header["texts"], header["attributes"], tuple(map(str, header["present"]))
     )
-
-
-@contextmanager
-def _child(request: Request) -> Iterator[IO[bytes]]:
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = str(Path(medconsist.__file__).resolve().parents[1])
-    environment["HDF5_PLUGIN_PRELOAD"] = "::"  # HDF5's own way to switch plug-ins off
-    environment["OPENBLAS_NUM_THREADS"] = "1"  # threads reserve address space
-    asked = asdict(request) | {"path": str(Path(request.path).resolve())}
-    with subprocess.Popen(  # noqa: S603  our own interpreter and module, no shell
-        [sys.executable, "-P", "-m", _WORKER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    ) as process:
-        seconds = _BASE_SECONDS + request.budget_bytes // _BYTES_PER_SECOND
-        timer = threading.Timer(seconds, process.kill)
-        timer.start()
-        try:
-            if process.stdin is None or process.stdout is None:
-                msg = "the pipes of the reading process were not opened"
-                raise RuntimeError(msg)
-            with contextlib.suppress(BrokenPipeError), process.stdin as request_line:
-                request_line.write(json.dumps(asked).encode() + b"\n")
-            yield process.stdout
-        finally:
-            timer.cancel()
-            process.kill()
-
-
-def _read_header(stream: IO[bytes], path: Path) -> dict[str, Any]:
-    line = stream.readline(_LONGEST_HEADER)
-    if not line.endswith(b"\n"):
-        raise _crashed(path)
-    header: dict[str, Any] = json.loads(line)
-    if "error" in header:
-        kind = getattr(errors, header["error"], RefusedInputError)
-        good = isinstance(kind, type) and issubclass(kind, MedconsistError)
-        raise (kind if good else RefusedInputError)(header["message"])
-    return header
-
-
-def _read_array(
-    stream: IO[bytes], item: dict[str, Any], path: Path, budget_bytes: int
-) -> Shaped[np.ndarray, "..."]:
-    """Read one array; the child is not trusted either, so size and type are checked again."""
-    dtype = np.dtype(item["dtype"])
-    shape = tuple(int(n) for n in item["shape"])
-    check_budget(path, prod(shape) * dtype.itemsize, budget_bytes)
-    array = np.empty(shape, dtype=dtype)
-    bytes_of_array = array.reshape(-1).view(np.uint8)
-    filled = 0
-    while filled < array.nbytes:
-        piece = stream.read(min(_PIECE_BYTES, array.nbytes - filled))
-        if not piece:
-            raise _crashed(path)
-        bytes_of_array[filled : filled + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
-        filled += len(piece)
-    return array
-
-
-def _crashed(path: Path) -> TruncatedFileError:
-    msg = (
-        f"{path.name} could not be read: the process that opened it with the HDF5 library ended "
-        "early, so the file is damaged or hostile. Copy it again from its source."
-    )
-    return TruncatedFileError(msg)

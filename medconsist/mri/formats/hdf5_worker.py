@@ -1,15 +1,14 @@
 """The disposable process that opens a foreign HDF5 file and streams named datasets to its parent.
 
 Run by `foreign_hdf5` beside it as ``python -m medconsist.mri.formats.hdf5_worker``; it imports
-neither torch nor anything that the parent holds. Protocol on standard output: one line of JSON,
-either ``{"error": class, "message": text}`` or ``{"arrays": [{name, dtype, shape}...], "texts":
-{...}, "attributes": {...}, "present": [...]}``, then the raw bytes of the arrays in that order.
+neither torch nor anything that the parent holds. The first line names the file and is answered
+with a list of its datasets, further ones ask for datasets (`Request`) or for ISMRMRD rows. Answers
+are one line of JSON, ``{"arrays": [{name, dtype, shape}...], ...}``, then the bytes of the arrays.
 """
 
-import contextlib
 import json
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
@@ -26,23 +25,25 @@ from medconsist.errors import (
     UnsafeFileError,
 )
 from medconsist.mri.formats.files import check_budget
+from medconsist.mri.formats.ismrmrd_rows import read_heads, read_samples
+from medconsist.mri.formats.worker_process import Answer, serve
 
-__all__ = ["Request", "answer", "check_links"]
+__all__ = ["Request", "check_links", "open_file"]
 
 _MOST_OBJECTS = 10_000
 _MOST_TEXT = 2**20
 _PIECE_BYTES = 2**25
-_BASE_MEMORY = 2**30
-_BASE_SECONDS = 30
-_BYTES_PER_SECOND = 2**25  # slow gzip on a busy core
+_MOST_LISTED = 1000
 _READABLE_KINDS = "biufc"
+_COMPLEX = {("<f4", "<f4"): "<c8", ("<f8", "<f8"): "<c16"}
 
 
 @dataclass(frozen=True)
 class Request:
     """Which datasets (arrays, texts) and root attributes to read, and how much they may claim.
 
-    Names may be paths inside the file, such as ``"group/name"``.
+    Names may be paths inside the file, such as ``"group/name"``. ``picks`` gives for an array the
+    axis and the index along it that alone is read. Compounds of real and imag are read as complex.
 
     Examples
     --------
@@ -55,6 +56,25 @@ class Request:
     texts: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     budget_bytes: int = 2**33
+    picks: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One dataset, or the part of it at one index of one axis."""
+
+    name: str
+    dataset: h5py.Dataset
+    pick: tuple[int, int] | None
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        return _complex_of(self.dataset.dtype) or self.dataset.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self.dataset.shape
+        return shape if self.pick is None else shape[: self.pick[0]] + shape[self.pick[0] + 1 :]
 
 
 @dataclass(frozen=True)
@@ -65,36 +85,37 @@ class _Header:
     present: list[str] = field(default_factory=list)
 
 
-def answer(request: Request) -> Iterator[bytes]:
-    """Yield the header line, then the bytes of the wanted datasets piece by piece.
+@contextmanager
+def open_file(first: dict[str, Any]) -> Iterator[Answer]:
+    """Open the file that the first request names; give what answers it and all others.
 
     Raises
     ------
     MedconsistError
         If the file is unsafe, truncated, over budget or not understood.
     """
-    path = Path(request.path)
+    path, budget_bytes = Path(first["path"]), int(first["budget_bytes"])
     try:
         with h5py.File(path, "r", locking=False) as file:
             check_links(file, name=path.name)
-            datasets = [file[name] for name in request.arrays if name in file]
-            for dataset in datasets:
-                _check_dataset(path, dataset)
-            claimed = sum(_claimed_bytes(dataset) for dataset in datasets)
-            check_budget(path, claimed, request.budget_bytes)
-            header = _Header(
-                arrays=[_describe(dataset) for dataset in datasets],
-                texts={name: _text(file[name]) for name in request.texts if name in file},
-                attributes=_attributes(file, request.attributes),
-                present=sorted(file)[:20],
-            )
-            yield json.dumps(asdict(header)).encode() + b"\n"
-            for dataset in datasets:
-                yield from _pieces(dataset)
+
+            def answer(asked: dict[str, Any]) -> Iterator[bytes]:
+                if "path" in asked:
+                    listing = {"arrays": [], "datasets": _listed(file)}
+                    return iter((json.dumps(listing).encode() + b"\n",))
+                if "heads" in asked:
+                    return read_heads(file[asked["heads"]], path=path, budget_bytes=budget_bytes)
+                if "samples" in asked:
+                    rows = np.asarray(asked["rows"], dtype=np.int64)
+                    dataset = file[asked["samples"]]
+                    return read_samples(dataset, rows, path=path, budget_bytes=budget_bytes)
+                return _read(file, _parse(asked, path=path, budget_bytes=budget_bytes))
+
+            yield answer
     except MedconsistError:
         raise
     except MemoryError as error:
-        msg = f"{path.name} needs more memory than budget_bytes = {request.budget_bytes} allows."
+        msg = f"{path.name} needs more memory than budget_bytes = {budget_bytes} allows."
         raise BudgetError(msg) from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
@@ -103,6 +124,24 @@ def answer(request: Request) -> Iterator[bytes]:
             "Copy the file again."
         )
         raise TruncatedFileError(msg) from error
+
+
+def _read(file: h5py.File, request: Request) -> Iterator[bytes]:
+    path = Path(request.path)
+    found = [(name, file[name]) for name in request.arrays if name in file]
+    for _, dataset in found:
+        _check_dataset(path, dataset)
+    wanted = [_wanted(path, name, dataset, request.picks.get(name)) for name, dataset in found]
+    check_budget(path, sum(map(_claimed_bytes, wanted)), request.budget_bytes)
+    header = _Header(
+        arrays=[{"name": w.name, "dtype": w.dtype.str, "shape": list(w.shape)} for w in wanted],
+        texts={name: _text(file[name]) for name in request.texts if name in file},
+        attributes=_attributes(file, request.attributes),
+        present=sorted(file)[:20],
+    )
+    yield json.dumps(asdict(header)).encode() + b"\n"
+    for one in wanted:
+        yield from _pieces(one)
 
 
 def check_links(file: h5py.File, *, name: str) -> None:
@@ -145,27 +184,56 @@ def check_links(file: h5py.File, *, name: str) -> None:
                 raise UnsafeFileError(msg)
 
 
+def _listed(file: h5py.File) -> list[tuple[str, list[int], list[str]]]:
+    """Return name, shape and fields of the datasets of the root and of its groups."""
+    groups = [("", file), *((f"{name}/", file[name]) for name in sorted(file)[:_MOST_LISTED])]
+    found = []
+    for prefix, group in groups:
+        if not isinstance(group, h5py.Group):
+            continue
+        for name in sorted(group)[:_MOST_LISTED]:
+            item = group[name]
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                found.append((prefix + name, list(item.shape), _fields(item)))
+    return found[:_MOST_LISTED]
+
+
+def _fields(dataset: h5py.Dataset) -> list[str]:
+    try:
+        return list(dataset.dtype.names or ())
+    except (TypeError, ValueError):  # a type that NumPy does not know, on a dataset nobody asks for
+        return []
+
+
+def _wanted(path: Path, name: str, dataset: h5py.Dataset, pick: tuple[int, int] | None) -> _Wanted:
+    if pick is not None and not (pick[0] < dataset.ndim and pick[1] < dataset.shape[pick[0]]):
+        msg = f"{path.name}: {name} has axes {dataset.shape}, no index {pick[1]} on axis {pick[0]}."
+        raise RefusedInputError(msg)
+    return _Wanted(name, dataset, pick)
+
+
 def _check_dataset(path: Path, dataset: h5py.HLObject) -> None:
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         msg = f"{path.name}: {dataset.name} is no array; allowed: an HDF5 dataset with samples."
         raise RefusedInputError(msg)
-    if dataset.dtype.kind not in _READABLE_KINDS:
+    if dataset.dtype.kind not in _READABLE_KINDS and _complex_of(dataset.dtype) is None:
         msg = f"{path.name}: {dataset.name} holds {dataset.dtype}; allowed: numbers."
         raise RefusedInputError(msg)
 
 
-def _claimed_bytes(dataset: h5py.Dataset) -> int:
-    """Bytes of the dataset or of one of its chunks, whichever is more: a chunk is read whole."""
-    points: int = max(prod(dataset.shape), prod(dataset.chunks or (0,)))
-    return points * int(dataset.dtype.itemsize)
+def _complex_of(dtype: "np.dtype[Any]") -> "np.dtype[Any] | None":
+    """Return the complex type that MATLAB's compound of real and imag stands for, else None."""
+    if dtype.names != ("real", "imag") or dtype.fields is None:
+        return None
+    kind = _COMPLEX.get((dtype["real"].str, dtype["imag"].str))
+    packed = kind is not None and dtype.itemsize == np.dtype(kind).itemsize
+    return np.dtype(kind) if packed and dtype.fields["real"][1] == 0 else None
 
 
-def _describe(dataset: h5py.Dataset) -> dict[str, object]:
-    return {
-        "name": dataset.name.lstrip("/"),
-        "dtype": dataset.dtype.str,
-        "shape": list(dataset.shape),
-    }
+def _claimed_bytes(wanted: _Wanted) -> int:
+    """Bytes of what is wanted or of one chunk, whichever is more: a chunk is read whole."""
+    points: int = max(prod(wanted.shape), prod(wanted.dataset.chunks or (0,)))
+    return points * int(wanted.dtype.itemsize)
 
 
 def _text(dataset: h5py.Dataset) -> str:
@@ -194,60 +262,31 @@ def _attributes(file: h5py.File, names: tuple[str, ...]) -> dict[str, str | floa
     return found
 
 
-def _pieces(dataset: h5py.Dataset) -> Iterator[bytes]:
-    if dataset.ndim == 0:
-        yield np.asarray(dataset[()]).tobytes()
+def _pieces(wanted: _Wanted) -> Iterator[bytes]:
+    dataset, pick = wanted.dataset, wanted.pick
+    if not wanted.shape:
+        yield np.asarray(dataset[() if pick is None else pick[1]]).tobytes()
         return
-    step = max(1, _PIECE_BYTES // max(1, prod(dataset.shape[1:]) * dataset.dtype.itemsize))
-    for start in range(0, dataset.shape[0], step):
-        yield np.ascontiguousarray(dataset[start : start + step]).tobytes()
+    step = max(1, _PIECE_BYTES // max(1, prod(wanted.shape[1:]) * wanted.dtype.itemsize))
+    for start in range(0, wanted.shape[0], step):
+        where: tuple[int | slice, ...] = (slice(start, start + step),)
+        if pick is not None and pick[0] == 0:
+            where = (pick[1], *where)
+        elif pick is not None:
+            where = (*where, *(slice(None),) * (pick[0] - 1), pick[1])
+        yield np.ascontiguousarray(dataset[where]).tobytes()
 
 
-def _limit_resources(budget_bytes: int) -> None:
-    """Bound memory, time, files and core dumps of this process, where the system can."""
-    with contextlib.suppress(ImportError):
-        import resource
-
-        seconds = _BASE_SECONDS + budget_bytes // _BYTES_PER_SECOND
-        for what, most in (
-            (resource.RLIMIT_AS, 2 * budget_bytes + _BASE_MEMORY),
-            (resource.RLIMIT_CPU, seconds),
-            (resource.RLIMIT_FSIZE, 0),
-            (resource.RLIMIT_NOFILE, 64),
-            (resource.RLIMIT_CORE, 0),
-        ):
-            # Some systems refuse single limits (macOS: address space); the others still hold.
-            with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(what, (most, most))
-
-
-def main() -> None:
-    """Read the request from standard input, answer on standard output."""
-    request = _parse(json.loads(sys.stdin.readline()))
-    _limit_resources(request.budget_bytes)
-    out = sys.stdout.buffer
-    started = False
-    try:
-        for piece in answer(request):
-            out.write(piece)
-            started = True
-    except MedconsistError as error:
-        if started:  # text must not pass for samples: the parent counts bytes and misses some
-            sys.exit(1)
-        said = {"error": type(error).__name__, "message": str(error)}
-        out.write(json.dumps(said).encode() + b"\n")
-    out.flush()
-
-
-def _parse(asked: dict[str, Any]) -> Request:
+def _parse(asked: dict[str, Any], *, path: Path, budget_bytes: int) -> Request:
     return Request(
-        path=str(asked["path"]),
+        path=str(path),
         arrays=tuple(asked["arrays"]),
         texts=tuple(asked["texts"]),
         attributes=tuple(asked["attributes"]),
-        budget_bytes=int(asked["budget_bytes"]),
+        budget_bytes=budget_bytes,
+        picks={str(name): (int(axis), int(at)) for name, (axis, at) in asked["picks"].items()},
     )
 
 
 if __name__ == "__main__":
-    main()
+    serve(open_file)

@@ -1,4 +1,4 @@
-"""K-space files in: NumPy, fastMRI HDF5, BART cfl; all give one `KSpace`."""
+"""K-space files in: NumPy, BART, twix, and HDF5 of several layouts; all give one `KSpace`."""
 
 from medconsist.mri.readers.maps import read_maps
 from medconsist.mri.readers.reader import DEFAULT_BUDGET_BYTES, KNOWN_KINDS, read_kspace

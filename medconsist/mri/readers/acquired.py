@@ -8,18 +8,23 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.mri.formats.cfl import read_cfl
+from medconsist.mri.formats.foreign_hdf5 import open_foreign_hdf5
 from medconsist.mri.formats.npy import read_npy
 from medconsist.mri.readers.bart_file import bart_plane
+from medconsist.mri.readers.cmrxrecon import read_matlab_mask
 from medconsist.mri.readers.volume import Volume, as_mask
 from medconsist.shapes import CoilKSpace, SamplingMask
 
 __all__ = ["acquired_mask", "read_mask"]
 
 
-def read_mask(path: Path, *, budget_bytes: int) -> Bool[Tensor, "..."]:
-    """Read a mask of 0 and 1 from ``.npy`` (1 to 3 axes) or a BART pair (a sampling pattern)."""
+def read_mask(path: Path, *, budget_bytes: int, frame: int | None = None) -> Bool[Tensor, "..."]:
+    """Read a mask of 0 and 1: ``.npy`` (1 to 3 axes), a BART pair, or CMRxRecon's ``.mat``."""
     if path.suffix == ".npy":
         return as_mask(read_npy(path, budget_bytes=budget_bytes), name=path.name)
+    if path.suffix in (".mat", ".h5", ".hdf5"):
+        with open_foreign_hdf5(path, budget_bytes=budget_bytes) as file:
+            return read_matlab_mask(file, frame=frame)
     pattern = read_cfl(path, budget_bytes=budget_bytes)
     return bart_plane(as_mask(pattern.numpy(), name=path.name), name=path.name)
 
@@ -29,7 +34,8 @@ def acquired_mask(
 ) -> tuple[SamplingMask, tuple[str, ...]]:
     """Return the mask ``slices|1 height width`` in the frame of the file, and notes.
 
-    Without a mask, a position was acquired if any coil is not exactly zero there. With one, both
+    Readouts that the file counts say themselves where they lie. Without that and without a mask, a
+    position was acquired if any coil is not exactly zero there. With one, both
     must agree everywhere, but for padding that the header declares and rows of a partial echo
     (never acquired in any column), which a mask of columns alone cannot express.
 
@@ -51,6 +57,9 @@ def acquired_mask(
     _refuse_empty(nonzero)
     notes = _dead_coils(volume.data)
     mask = volume.mask if given is None else given
+    if mask is None and volume.acquired is not None:
+        notes.append("Sampling mask from the counters of the readouts.")
+        return volume.acquired, tuple(notes)
     if mask is None:
         notes.append("Sampling mask inferred from the zeros of the file.")
         inferred = nonzero[:1] if (nonzero == nonzero[:1]).all() else nonzero

@@ -5,11 +5,10 @@ from pathlib import Path
 from jaxtyping import Complex, Shaped
 from torch import Tensor
 
-from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.mri.centring import centre_axis
+from medconsist.errors import ShapeError
 from medconsist.mri.formats.cfl import BART_AXES, read_cfl
+from medconsist.mri.readers.readout_planes import planes_along_readout
 from medconsist.mri.readers.volume import Volume, as_complex64, refuse_other_axes
-from medconsist.operators.fourier import Fourier
 
 __all__ = ["bart_plane", "read_bart_kspace"]
 
@@ -73,22 +72,14 @@ def _volume(samples: Complex[Tensor, "read phase1 phase2 coils slices"], *, name
             "other. Write one volume per file."
         )
         raise ShapeError(msg)
-    hybrid = samples[..., 0].permute(0, 3, 1, 2)
-    acquired = (hybrid != 0).any(1)
-    if (acquired != acquired.any(0)).any():
-        msg = (
-            f"{name} is a volume whose readout is not fully sampled; allowed: every acquired line "
-            "complete along the first axis, so that it splits into planes."
-        )
-        raise RefusedInputError(msg)
-    refuse_other_axes(*hybrid.shape[1:], name=name)
-    centred, said = centre_axis(hybrid, axis=0, name="readout")
-    data = Fourier(dims=(0,)).adjoint(centred)
+    spectrum = samples[..., 0].permute(0, 3, 1, 2)
+    refuse_other_axes(*spectrum.shape[1:], name=name)
+    data, said = planes_along_readout(spectrum, name=name)
     note = (
         f"BART volume split into {data.shape[0]} slices by the inverse transform along read; "
         "phase1 and phase2 taken as height and width."
     )
-    return Volume(data.contiguous(), notes=(*said, note))
+    return Volume(data, notes=(*said, note))
 
 
 def _plane_axes(lengths: list[int], *, name: str) -> tuple[int, int]:

@@ -5,26 +5,23 @@ width``: height is the (oversampled) readout, width the phase encoding; ``mask``
 ``width``. Files carry no patient orientation, so the affine stays unknown.
 """
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.mri.formats.foreign_hdf5 import Contents, Request, read_foreign_hdf5
-from medconsist.mri.readers.ismrmrd_header import IsmrmrdHeader, parse_ismrmrd_header
+from medconsist.mri.formats.foreign_hdf5 import Contents, ForeignHdf5
+from medconsist.mri.readers.ismrmrd_header import IsmrmrdHeader, asked_matrix, parse_ismrmrd_header
 from medconsist.mri.readers.volume import Volume, as_complex64, as_mask, refuse_other_axes
 from medconsist.shapes import NoiseSamples
 
 __all__ = ["read_fastmri"]
 
 _NOISE = "medconsist_noise"
-_SAME_SPACING = 0.01  # headers round fields of view to whole millimetres
 
 
-def read_fastmri(path: Path, *, budget_bytes: int) -> Volume:
-    """Read a fastMRI file in a disposable process; also dataset ``medconsist_noise``, if any.
+def read_fastmri(file: ForeignHdf5) -> Volume:
+    """Read a fastMRI file; also dataset ``medconsist_noise``, if any.
 
     ``medconsist_noise`` (``coils samples``) is our addition: the noise scan of simulated files.
 
@@ -35,14 +32,10 @@ def read_fastmri(path: Path, *, budget_bytes: int) -> Volume:
     ShapeError
         If ``kspace`` has not four axes (three in a single-coil file).
     """
-    request = Request(
-        path=str(path),
-        arrays=("kspace", "mask", _NOISE),
-        texts=("ismrmrd_header",),
-        attributes=("acquisition",),
-        budget_bytes=budget_bytes,
+    path = file.path
+    contents = file.read(
+        arrays=("kspace", "mask", _NOISE), texts=("ismrmrd_header",), attributes=("acquisition",)
     )
-    contents = read_foreign_hdf5(request)
     array, notes = _kspace(contents, name=path.name)
     refuse_other_axes(*array.shape[1:], name=path.name)
     data = as_complex64(array, name=path.name)
@@ -57,7 +50,7 @@ def read_fastmri(path: Path, *, budget_bytes: int) -> Volume:
         voxel_size_mm=voxel,
         contrast=contrast if isinstance(contrast, str) else None,
         field_strength_t=header.field_strength_t,
-        recon_matrix=_recon_matrix(header),
+        recon_matrix=asked_matrix(header)[:2],
         notes=(*notes, *said, *more),
     )
 
@@ -68,8 +61,9 @@ def _kspace(
     if "kspace" not in contents.arrays:
         found = ", ".join(contents.present) or "nothing"
         msg = (
-            f"{name} holds no dataset 'kspace' (found: {found}); the HDF5 layout that is read is "
-            "fastMRI's: kspace (slices, coils, height, width), complex."
+            f"{name} holds no dataset 'kspace' (found: {found}); the HDF5 layouts that are read "
+            "are fastMRI's (kspace: slices, coils, height, width), ISMRMRD's (dataset/data and "
+            "dataset/xml), CMRxRecon's (kspace_full, kspace_sub04, kus) and SKM-TEA's."
         )
         raise RefusedInputError(msg)
     array = contents.arrays["kspace"]
@@ -140,25 +134,3 @@ def _padding(header: IsmrmrdHeader, width: int) -> tuple[int, int] | None:
     start = lines // 2 - header.line_centre
     stop = start + header.line_maximum + 1
     return (start, stop) if 0 <= start < stop <= width else None
-
-
-def _recon_matrix(header: IsmrmrdHeader) -> tuple[int | None, int | None]:
-    """Return the rows and columns to keep, where the image's voxel is that of k-space."""
-    height, width = (
-        recon if encoded is not None and wanted is not None and _same(encoded, wanted) else None
-        for recon, encoded, wanted in zip(
-            header.recon_matrix[:2],
-            map(_spacing, header.encoded_fov_mm[:2], header.encoded_matrix[:2]),
-            map(_spacing, header.recon_fov_mm[:2], header.recon_matrix[:2]),
-            strict=True,
-        )
-    )
-    return height, width
-
-
-def _spacing(fov_mm: float | None, points: int | None) -> float | None:
-    return fov_mm / points if fov_mm is not None and points is not None else None
-
-
-def _same(first: float, second: float) -> bool:
-    return abs(first - second) <= _SAME_SPACING * first

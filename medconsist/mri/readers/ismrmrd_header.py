@@ -1,4 +1,4 @@
-"""The ISMRMRD XML header inside a fastMRI file: geometry and field strength, nothing personal."""
+"""The ISMRMRD XML header (also in fastMRI files): geometry and field strength, nothing personal."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from xml.etree import ElementTree as ET
 
 from medconsist.errors import UnsafeFileError
 
-__all__ = ["IsmrmrdHeader", "parse_ismrmrd_header"]
+__all__ = ["IsmrmrdHeader", "asked_matrix", "parse_ismrmrd_header"]
 
+_SAME_SPACING = 0.01  # headers round fields of view to whole millimetres
 _SPACE = "{http://www.ismrm.org/ISMRMRD}"
 
 
@@ -31,6 +32,11 @@ class IsmrmrdHeader:
     """Index of the phase-encoding line through the centre of k-space."""
     line_maximum: int | None = None
     """Index of the last phase-encoding line."""
+    partition_centre: int | None = None
+    """Index of the partition (second phase encoding) through the centre of k-space."""
+    trajectory: str | None = None
+    calibration_mode: str | None = None
+    """How calibration lines of parallel imaging relate to the image, e.g. ``"embedded"``."""
     field_strength_t: float | None = None
 
 
@@ -54,18 +60,49 @@ def parse_ismrmrd_header(text: str) -> IsmrmrdHeader | None:
         return None
     encoding = f"{_SPACE}encoding"
     encoded, recon = f"{encoding}/{_SPACE}encodedSpace", f"{encoding}/{_SPACE}reconSpace"
-    lines = f"{encoding}/{_SPACE}encodingLimits/{_SPACE}kspace_encoding_step_1"
+    limits = f"{encoding}/{_SPACE}encodingLimits/{_SPACE}kspace_encoding_step"
+    parallel = f"{encoding}/{_SPACE}parallelImaging"
     return IsmrmrdHeader(
         encoded_matrix=_triple_int(root, f"{encoded}/{_SPACE}matrixSize"),
         encoded_fov_mm=_triple(root, f"{encoded}/{_SPACE}fieldOfView_mm"),
         recon_matrix=_triple_int(root, f"{recon}/{_SPACE}matrixSize"),
         recon_fov_mm=_triple(root, f"{recon}/{_SPACE}fieldOfView_mm"),
-        line_centre=_whole(_number(root, f"{lines}/{_SPACE}center")),
-        line_maximum=_whole(_number(root, f"{lines}/{_SPACE}maximum")),
+        line_centre=_whole(_number(root, f"{limits}_1/{_SPACE}center")),
+        line_maximum=_whole(_number(root, f"{limits}_1/{_SPACE}maximum")),
+        partition_centre=_whole(_number(root, f"{limits}_2/{_SPACE}center")),
+        trajectory=_word(root, f"{encoding}/{_SPACE}trajectory"),
+        calibration_mode=_word(root, f"{parallel}/{_SPACE}calibrationMode"),
         field_strength_t=_positive(
             _number(root, f"{_SPACE}acquisitionSystemInformation/{_SPACE}systemFieldStrength_T")
         ),
     )
+
+
+def asked_matrix(header: IsmrmrdHeader) -> tuple[int | None, int | None, int | None]:
+    """Return the points to keep along x, y, z, where the image's voxel is that of k-space."""
+    x, y, z = (
+        recon if encoded is not None and wanted is not None and _same(encoded, wanted) else None
+        for recon, encoded, wanted in zip(
+            header.recon_matrix,
+            map(_spacing, header.encoded_fov_mm, header.encoded_matrix),
+            map(_spacing, header.recon_fov_mm, header.recon_matrix),
+            strict=True,
+        )
+    )
+    return x, y, z
+
+
+def _spacing(fov_mm: float | None, points: int | None) -> float | None:
+    return fov_mm / points if fov_mm is not None and points is not None else None
+
+
+def _same(first: float, second: float) -> bool:
+    return abs(first - second) <= _SAME_SPACING * first
+
+
+def _word(root: ET.Element, where: str) -> str | None:
+    text = root.findtext(where)
+    return text.strip().lower()[:40] if text and text.strip() else None
 
 
 def _number(root: ET.Element, where: str) -> float | None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Shaped
+from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.shapes import CoilKSpace, NoiseSamples
+from medconsist.shapes import CoilKSpace, NoiseSamples, SamplingMask
 
 __all__ = ["Volume", "as_complex64", "as_mask", "refuse_other_axes"]
 
@@ -18,8 +18,9 @@ class Volume:
     """K-space as it lies in the file, axes named, nothing inferred.
 
     ``mask`` may have fewer axes than the samples: ``width``, ``height width`` or
-    ``slices height width``. ``padding`` are the columns outside ``[start, stop)`` that the header
-    calls padding. The other fields are those of `KSpace`.
+    ``slices height width``. ``acquired`` is for files that count their readouts: it decides, and a
+    sample there that is exactly zero was still acquired. ``padding`` are the columns outside
+    ``[start, stop)`` that the header calls padding. The other fields are those of `KSpace`.
 
     Examples
     --------
@@ -29,7 +30,9 @@ class Volume:
 
     data: CoilKSpace
     mask: Bool[Tensor, "..."] | None = None
+    acquired: SamplingMask | None = None
     padding: tuple[int, int] | None = None
+    affine: Float[Tensor, "4 4"] | None = None
     noise: NoiseSamples | None = None
     voxel_size_mm: tuple[float | None, float | None, float | None] = (None, None, None)
     contrast: str | None = None
