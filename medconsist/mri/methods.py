@@ -6,8 +6,8 @@ the volume. Images are in the units of the samples.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Complex, Float
@@ -22,10 +22,11 @@ from medconsist.operators.base import Identity, LinearOperator
 from medconsist.operators.differences import FiniteDifference
 from medconsist.operators.fourier import Fourier
 from medconsist.operators.solvers import AdmmConfig, admm, conjugate_gradient, fista
+from medconsist.results.schema import ModelRecord
 from medconsist.shapes import Array, CoilKSpace, CoilMaps, ComplexImages, RealImages
 
 __all__ = ["CgSense", "CompressedSensing", "Method", "Zerofilled", "combine_sets"]
-__all__ += ["method_named", "rss"]
+__all__ += ["method_named", "refuse_weight_of", "rss"]
 
 SetImages = Complex[Tensor, "slices sets height width"]
 PerSlice = Float[Tensor, "slices 1 1 1"]
@@ -60,7 +61,25 @@ def combine_sets(images: SetImages) -> ComplexImages:
 class Method(ABC):
     """A reconstruction: called with a `Measurement`, it returns one complex image per slice."""
 
-    name: ClassVar[str]
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What tables and files call it."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether a network makes the image; it is then judged against compressed sensing."""
+        return False
+
+    @property
+    def weights(self) -> ModelRecord | None:
+        """The weights that the network starts from; None without a file of weights."""
+        return None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the image must know, as sentences; of a `fixed` method."""
+        return ()
 
     @abstractmethod
     def solve(self, measurement: Measurement) -> SetImages:
@@ -79,6 +98,10 @@ class Method(ABC):
         del factor  # most methods have no number in units of the samples
         return self
 
+    def as_config(self) -> dict[str, Any]:
+        """Return what decides the image, as plain JSON values."""
+        return {"name": self.name, **asdict(self)}
+
     def __call__(self, measurement: Measurement) -> ComplexImages:
         """Return one image per slice, by `combine_sets`."""
         return combine_sets(self.solve(measurement))
@@ -96,7 +119,7 @@ class Zerofilled(Method):
     tensor(8.)
     """
 
-    name: ClassVar[str] = "zerofilled"
+    name = "zerofilled"
 
     def solve(self, measurement: Measurement) -> SetImages:
         """Return ``A^H y`` of each map set."""
@@ -125,7 +148,7 @@ class CgSense(Method):
     tensor(4.)
     """
 
-    name: ClassVar[str] = "cgsense"
+    name = "cgsense"
     lambda_: float = 0.005
     iterations: int = 30
 
@@ -188,7 +211,7 @@ class CompressedSensing(Method):
     tensor(32.)
     """
 
-    name: ClassVar[str] = "cs"
+    name = "cs"
     lambda_: float = 0.005
     regulariser: Literal["wavelet", "tv"] = "wavelet"
     iterations: int = 60
@@ -242,22 +265,37 @@ def method_named(
     >>> method_named("cgsense", lambda_=0.01)
     CgSense(lambda_=0.01, iterations=30)
     """
-    if regulariser != "wavelet" and name != "cs":
-        msg = f"--regulariser {regulariser} was given, but {name} has none; leave it out."
-        raise RefusedInputError(msg)
+    if name != "cs":
+        refuse_weight_of(name, lambda_=None, regulariser=regulariser)
     match name:
         case "cs":
             sparse = CompressedSensing(regulariser=regulariser)
             return sparse if lambda_ is None else replace(sparse, lambda_=lambda_)
         case "cgsense":
             return CgSense() if lambda_ is None else CgSense(lambda_=lambda_)
-        case "zerofilled" if lambda_ is None:
-            return Zerofilled()
         case "zerofilled":
-            msg = f"--lambda {lambda_} was given, but zerofilled has no weight; leave it out."
-            raise RefusedInputError(msg)
+            refuse_weight_of(name, lambda_=lambda_)
+            return Zerofilled()
     msg = f"method got {name!r}; allowed: cs, cgsense, zerofilled."
     raise RefusedInputError(msg)
+
+
+def refuse_weight_of(
+    name: str, *, lambda_: float | None, regulariser: Literal["wavelet", "tv"] = "wavelet"
+) -> None:
+    """Refuse a weight or a regulariser that was given to a method without one.
+
+    Raises
+    ------
+    RefusedInputError
+        Names the flag.
+    """
+    if regulariser != "wavelet":
+        msg = f"--regulariser {regulariser} was given, but {name} has none; leave it out."
+        raise RefusedInputError(msg)
+    if lambda_ is not None:
+        msg = f"--lambda {lambda_} was given, but {name} has no weight; leave it out."
+        raise RefusedInputError(msg)
 
 
 def _check_weights(lambda_: float, iterations: int) -> None:

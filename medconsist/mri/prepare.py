@@ -27,7 +27,7 @@ from medconsist.mri.prewhitening import (
 from medconsist.operators.fourier import Fourier
 from medconsist.shapes import CoilKSpace, CoilMaps
 
-__all__ = ["PrepareConfig", "Prepared", "prepare", "prepare_without_maps"]
+__all__ = ["PrepareConfig", "Prepared", "prepare", "prepare_without_maps", "rss_scale"]
 
 SCALE_QUANTILE = 0.99
 NoiseSource = Literal["noise scan", "calibration region", "outermost samples"]
@@ -144,7 +144,7 @@ def prepare(
             f"Coil maps by ESPIRiT from a calibration region of {region.shape[0]} x "
             f"{region.shape[1]} samples."
         )
-    scale = _scale(whitened.data)
+    scale = rss_scale(whitened.data)
     measurement = Measurement(whitened.data / scale, whitened.mask, given, sigma / scale)
     return Prepared(measurement, scale, calibration, whitened, noise_from)
 
@@ -234,7 +234,8 @@ def _estimate(kspace: KSpace, region: CalibrationRegion, config: EspiritConfig) 
     return found.maps
 
 
-def _scale(samples: CoilKSpace) -> float:
+def rss_scale(samples: CoilKSpace) -> float:
+    """Return the 99th percentile of the root sum of squares of the zero-filled coil images."""
     images = Fourier().adjoint(samples)
     rss = torch.linalg.vector_norm(images, dim=1).flatten()
     rank = max(1, math.ceil(SCALE_QUANTILE * rss.numel()))

@@ -1,0 +1,1 @@
+"""Cascades of independently recurrent inference machines: network, training, weights."""

@@ -1,0 +1,155 @@
+"""Supervised training on scans of the simulator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Generator, Tensor, nn
+
+from medconsist.metrics.image import nmse, psnr, ssim
+from medconsist.mri.cirim.config import CirimConfig
+from medconsist.mri.cirim.draws import Acquisition, MaskDraw, draw_acquisition, undersample
+from medconsist.mri.cirim.loss import Distance, Weighting, supervised_loss
+from medconsist.mri.cirim.network import Cirim
+from medconsist.mri.scan_pool import ScanPool
+from medconsist.mri.simulate import generator_hash
+from medconsist.training.objective import Objective
+
+__all__ = ["Supervised", "SupervisedConfig"]
+
+_METRICS = {"ssim": ssim, "nmse": nmse, "psnr": psnr}
+_VALIDATION_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedConfig:
+    """How a network is trained against references.
+
+    Parameters
+    ----------
+    network
+        Its architecture.
+    distance, weighting
+        See `supervised_loss`.
+    masks
+        See `MaskDraw`.
+    batch
+        Slices a step.
+    small, small_steps
+        The first ``small_steps`` steps see slices at the lower resolution ``small``: a quarter of
+        the work each at half the size. 0 leaves it out.
+    low_memory
+        See `Cirim.forward`.
+
+    Examples
+    --------
+    >>> SupervisedConfig().distance
+    'l1_ssim'
+    """
+
+    network: CirimConfig = field(default_factory=CirimConfig)
+    distance: Distance = "l1_ssim"
+    weighting: Weighting = "logspace"
+    masks: MaskDraw = field(default_factory=MaskDraw)
+    batch: int = 1
+    small: int = 64
+    small_steps: int = 0
+    low_memory: bool = False
+
+
+class Supervised(Objective):
+    """Scans of the simulator with their references; batch = f(seed, step).
+
+    Parameters
+    ----------
+    config
+        See `SupervisedConfig`.
+    pool
+        What is drawn from.
+    validation
+        What `evaluate` scores, each slice with one mask; None scores nothing.
+    about
+        What the weights file says beside what was trained on: the recipe, the model card.
+
+    Examples
+    --------
+    >>> from medconsist.mri.scan_pool import PoolConfig
+    >>> pool = ScanPool.simulate(PoolConfig(scans=1, slices=1, size=32, coils=2))
+    >>> tiny = SupervisedConfig(network=CirimConfig(cascades=1, steps=2, features=4), distance="l1")
+    >>> task = Supervised(tiny, pool)
+    >>> network = task.build(Generator().manual_seed(0))
+    >>> batch = task.draw(Generator().manual_seed(1), 0)
+    >>> sorted(task.losses(network, batch))
+    ['loss']
+    """
+
+    def __init__(
+        self,
+        config: SupervisedConfig,
+        pool: ScanPool,
+        validation: ScanPool | None = None,
+        *,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        self.config = config
+        self._about = dict(about or {})
+        self._pool = pool
+        self._validation = None if validation is None else _validation(validation, config.masks)
+
+    def build(self, generator: Generator) -> Cirim:
+        """Return the untrained network."""
+        return Cirim(self.config.network, generator=generator)
+
+    def draw(self, generator: Generator, step: int) -> Acquisition:
+        """Return slices of the pool, turned, with noise and with masks of their own."""
+        small = self.config.small if step < self.config.small_steps else None
+        return draw_acquisition(
+            self._pool, generator, batch=self.config.batch, size=small, masks=self.config.masks
+        )
+
+    def losses(self, network: nn.Module, batch: Acquisition) -> dict[str, Tensor]:
+        """Return the weighted distance of all steps to the reference."""
+        predictions = network(
+            batch.samples,
+            batch.mask,
+            batch.maps,
+            batch.sigma,
+            low_memory=self.config.low_memory,
+        )
+        loss = supervised_loss(
+            predictions,
+            batch.reference,
+            distance=self.config.distance,
+            weighting=self.config.weighting,
+        )
+        return {"loss": loss}
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        """Return mean SSIM, NMSE and PSNR over the validation slices."""
+        if self._validation is None:
+            return {}
+        found: dict[str, list[float]] = {name: [] for name in _METRICS}
+        for one in self._validation:
+            parameter = next(network.parameters())
+            seen = one.to(parameter.device)
+            image = network(seen.samples, seen.mask, seen.maps, seen.sigma)[-1, -1, :, 0].abs()
+            for name, metric in _METRICS.items():
+                found[name].append(float(metric(image.cpu(), one.reference)))
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+    def architecture(self) -> dict[str, Any]:
+        """Return what builds the network again."""
+        return {"network": "cirim", **self.config.network.as_dict()}
+
+    def about(self) -> dict[str, str]:
+        """Return what the weights have seen: scans of one generator, and of nobody."""
+        return self._about | {"trained_on": "simulation", "generator": generator_hash()}
+
+
+def _validation(pool: ScanPool, masks: MaskDraw) -> list[Acquisition]:
+    """Return each slice with one mask, the same in every call."""
+    generator = Generator().manual_seed(_VALIDATION_SEED)
+    plane = (pool.reference.shape[-2], pool.reference.shape[-1])
+    return [
+        undersample(pool.at([index]), masks(plane, generator)[None]) for index in range(len(pool))
+    ]

@@ -1,0 +1,1 @@
+"""Training: an objective, one run folder, resume without a trace, weights as safetensors."""
