@@ -8,7 +8,8 @@
 
 Every model sees the same draws, slice for slice, for as many steps: they differ in nothing but the
 network. Run again with ``--resume`` after an interruption. ``OUT/run/weights.safetensors`` is what
-``medconsist mri reconstruct --method cirim --weights FILE`` takes.
+``medconsist mri reconstruct --method cirim --weights FILE`` takes; weights of other settings than
+these name no model card.
 """
 
 import logging
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
+from tyro.conf import Fixed
 
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.supervised import Supervised, SupervisedConfig
+from medconsist.mri.draw_seeds import Role
 from medconsist.mri.scan_pool import PoolConfig, load_pool
 from medconsist.training.fit import fit
 from medconsist.training.settings import TrainConfig
@@ -32,6 +35,20 @@ MODELS = {
     "irim": replace(CIRIM, cascades=1),
     "rim": replace(CIRIM, cascades=1, unit="gru"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(SupervisedConfig):
+    """Loss, masks and batches; the network is that of the model."""
+
+    network: Fixed[CirimConfig] = CIRIM
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scans(PoolConfig):
+    """Scans of the simulator; which are trained on and which are scored is no option."""
+
+    role: Fixed[Role] = "training"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +73,9 @@ class Recipe:
     """
 
     model: Literal["cirim", "cirim-explicit", "irim", "rim"] = "cirim"
-    task: SupervisedConfig = field(default_factory=lambda: SupervisedConfig(small_steps=3000))
-    pool: PoolConfig = field(default_factory=lambda: PoolConfig(scans=120, slices=3))
-    validation: PoolConfig = field(
-        default_factory=lambda: PoolConfig(scans=8, slices=1, role="validation")
-    )
+    task: Task = field(default_factory=lambda: Task(small_steps=3000))
+    pool: Scans = field(default_factory=lambda: Scans(scans=120, slices=3))
+    validation: Scans = field(default_factory=lambda: Scans(scans=8, slices=1, role="validation"))
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             steps=4200,
@@ -86,10 +101,7 @@ def run(recipe: Recipe) -> str:
         task,
         load_pool(recipe.pool, pools),
         load_pool(recipe.validation, pools),
-        about={
-            "recipe": f"pipelines/mri_cirim_supervised.py --model {recipe.model}",
-            "card": f"{recipe.model}.md",
-        },
+        about=about(recipe),
     )
     settings = {name: asdict(getattr(recipe, name)) for name in ("pool", "validation")}
     fitted = fit(
@@ -103,6 +115,17 @@ def run(recipe: Recipe) -> str:
     return f"{recipe.out / 'run' / 'weights.safetensors'}: {fitted.step} steps, {scores}"
 
 
+def about(recipe: Recipe) -> dict[str, str]:
+    """Return what the weights say of how they were made; the card is of these settings alone."""
+    made_by = f"pipelines/mri_cirim_supervised.py --model {recipe.model}"
+    usual = replace(Recipe(), model=recipe.model, out=recipe.out, resume=recipe.resume)
+    if recipe != usual:
+        return {"recipe": f"{made_by}, with other settings"}
+    return {"recipe": made_by, "card": f"{recipe.model}.md"}
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    sys.stdout.write(run(tyro.cli(Recipe, default=recipe)) + "\n")
+    sys.stdout.write(
+        run(tyro.cli(Recipe, default=recipe, config=(tyro.conf.SuppressFixed,))) + "\n"
+    )

@@ -87,6 +87,9 @@ def main() -> None:
         said = run(*mri, "reconstruct", scan, "--out", "results", "--json", cwd=folder)
         if not (folder / json.loads(said)["result"]).is_file():
             sys.exit(f"the reconstruction wrote no result: {said}")
+        learned = (*mri, "reconstruct", scan, "--out", "learned", "--method", "cirim", "--json")
+        if "simulation-trained" not in run(*learned, cwd=folder):
+            sys.exit("the wheel's own network made no image that is labelled as it must be")
         run(bin_ / "python", "-c", PAGE_RUNS, cwd=folder)
         port = free_port()
         view = [str(medconsist), "view", "--results", "results", "--port", str(port)]

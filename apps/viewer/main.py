@@ -19,12 +19,14 @@ import streamlit as st
 
 from medconsist import SIMULATED_NOTE
 from medconsist.errors import MedconsistError
+from medconsist.results.methods import reason_of_order
 from medconsist.results.store import ResultStore, StoredResult, studies
 from medconsist.results.trust import VALIDITY
 from medconsist.viewing.case_list import CaseLine, KeyLine, case_lines, find, key_lines
 from medconsist.viewing.compare import DIFFERENCE_SHARE, absolute_difference
 from medconsist.viewing.markup import NOTICE, badges, markdown, readable, safe, table
 from medconsist.viewing.numbers import (
+    image_title,
     method_words,
     metric_tables,
     model_words,
@@ -32,7 +34,7 @@ from medconsist.viewing.numbers import (
 )
 from medconsist.viewing.orientation import edge_letters, ruler_mm
 from medconsist.viewing.overlay import Scale, colour_bar, colourise
-from medconsist.viewing.panes import IMAGE_TITLES, Pane, first_choice
+from medconsist.viewing.panes import Pane, first_choice
 from medconsist.viewing.picture import encode_png
 from medconsist.viewing.reading import Reading, WindowPercent, open_reading, original_elsewhere
 from medconsist.viewing.scores import score_cards, stated_width
@@ -42,6 +44,7 @@ from medconsist.viewing.windowing import Window, percentile_window, to_uint8
 PANES_PER_ROW = 3
 LISTED_CASES = 30
 FEW_CASES = 8
+FIRST_OTHERS = ("reference", "cirim", "cs")  # what an image is compared with at first
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -257,10 +260,10 @@ def choose_pair(reading: Reading) -> tuple[str, str]:
     roles = reading.drawable
     st.html('<h2 class="mc-h">Compare</h2>')
     first = first_choice(roles)
-    title = IMAGE_TITLES.__getitem__
+    title = partial(image_title, reading.result)
     examined = st.selectbox("Image", roles, index=roles.index(first), format_func=title)
     others = [role for role in roles if role != examined] or roles
-    best = others.index("reference") if "reference" in others else 0
+    best = next((others.index(role) for role in FIRST_OTHERS if role in others), 0)
     other = st.selectbox("Difference to", others, index=best, format_func=title)
     return examined, other
 
@@ -303,6 +306,8 @@ def draw_strip(line: CaseLine, key: KeyLine, reading: Reading) -> None:
     sized = [pane.pixel_mm for pane in reading.images.values()]
     quiet = [f"study {result.study}", model_words(result)]
     advise = ["simulated, not a person"] if SIMULATED_NOTE in result.notes else []
+    if result.model is not None and result.model.label:
+        advise.append(f"{result.model.name}: {result.model.label}")
     if not key.current:
         advise.append("older result, not the current one")
     if None in known or not known:
@@ -313,6 +318,8 @@ def draw_strip(line: CaseLine, key: KeyLine, reading: Reading) -> None:
         f'<div class="mc-strip"><h1>{safe(line.title)}</h1>{badges(quiet)}'
         f'{badges(advise, tone="advise")}<span class="mc-notice">{NOTICE}</span></div>'
     )
+    if reason := reason_of_order(result):
+        st.html(f'<p class="mc-order">{safe(reason)}</p>')
 
 
 def draw_grid(cells: Sequence[Callable[[], object]]) -> None:
@@ -364,7 +371,8 @@ def draw_difference(reading: Reading, index: int, pair: tuple[str, str]) -> None
     if image.values is None or other.values is None:
         return
     scale = Scale(0.0, DIFFERENCE_SHARE * reading.white)
-    draw_heading("Absolute difference", f"{image.title} minus {other.title}")
+    first, second = (image_title(reading.result, role) for role in pair)
+    draw_heading("Absolute difference", f"{first} minus {second}")
     difference = absolute_difference(image.values[index], other.values[index])
     draw_picture(
         colourise(difference, scale, name="cividis"), image, f"Difference, slice {index + 1}"
@@ -385,7 +393,7 @@ def draw_overlay(
     """Draw a trust map over the examined image, with its legend and its meaning."""
     style = style_of(pane.role)
     scale = style.scale(reading.white)
-    draw_heading(style.title, f"over {IMAGE_TITLES[below]}")
+    draw_heading(style.title, f"over {image_title(reading.result, below)}")
     image = reading.images[below]
     if pane.values is None or image.values is None:
         st.html(f'<div class="mc-problem">{safe(pane.problem)}</div>')
@@ -422,16 +430,17 @@ def draw_numbers(reading: Reading) -> None:
         st.html(score_cards(result.trust.scores) + said)
     else:
         st.html('<p class="mc-small">This result holds no trust scores.</p>')
-    if result.notes:
+    notes = [note for note in result.notes if note != reason_of_order(result)]  # it is on top
+    if notes:
         st.html(
             '<h2 class="mc-h">Notes</h2>'
-            + "".join(f'<p class="mc-small">{safe(note)}</p>' for note in result.notes)
+            + "".join(f'<p class="mc-small">{safe(note)}</p>' for note in notes)
         )
 
 
 def draw_metrics(reading: Reading) -> None:
     """Draw one table for each metric, in the columns of the images."""
-    tables = metric_tables(reading.result.metrics)
+    tables = metric_tables(reading.result.metrics, title=partial(image_title, reading.result))
     head = ["Image", "Value", "Interval"]
     draw_grid([partial(st.html, table(head, tables[name], caption=name)) for name in tables])
 

@@ -3,46 +3,76 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from medconsist.cli.options import Common
 from medconsist.errors import RefusedInputError
 
+if TYPE_CHECKING:
+    from medconsist.results.bench import BenchReport
+
 __all__ = ["Bench"]
+
+Name = Literal["mri", "cirim", "zero-shot", "spiked", "consistency"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Common):
     """Compare with a baseline in one run and report ratios; progress goes to stderr."""
 
-    name: Annotated[Positional[Literal["mri", "consistency"]], arg(metavar="NAME")]
-    """Which bench: mri (about 3 minutes) or consistency (under 1)."""
+    name: Annotated[Positional[Name], arg(metavar="NAME")]
+    """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (5), spiked (12) or
+    consistency (1)."""
     data: Path | None = None
-    """For mri, folder of real data; by default MEDCONSIST_TEST_DATA. Without it, fewer rows."""
+    """For mri, cirim and zero-shot, folder of real data; by default MEDCONSIST_TEST_DATA. Without
+    it, fewer rows; zero-shot has none."""
+    draws: int | None = None
+    """For cirim, test scans of each cell; 30 by default. For zero-shot, draws of withheld samples;
+    1 by default."""
 
     def run(self) -> int:
         """Run the bench and print its report."""
         self.set_up()
         from medconsist.results.tables import rows_text, targets_text
 
-        if self.name == "mri":
-            from medconsist.mri.bench import run_bench as run_mri
-
-            report = run_mri(data=self.data, seed=self.seed)
-        else:
-            from medconsist.cli.benches.consistency import run_bench as run_consistency
-
-            self._refuse_data()
-            report = run_consistency(seed=self.seed)
+        report = self._report()
         if self.json:
             sys.stdout.write(report.to_json() + "\n")
         else:
             sys.stdout.write(rows_text(report.rows) + "\n\n" + targets_text(report.targets) + "\n")
         return 0
 
-    def _refuse_data(self) -> None:
-        if self.data is not None:
-            msg = f"bench {self.name} reads no data, got --data {self.data}; leave it out."
+    def _report(self) -> "BenchReport":
+        if self.name not in ("cirim", "zero-shot"):
+            self._refuse("draws", self.draws)
+        if self.name in ("spiked", "consistency"):
+            self._refuse("data", self.data)
+        draws = {} if self.draws is None else {"draws": self.draws}
+        match self.name:
+            case "mri":
+                from medconsist.mri.bench import run_bench as run_mri
+
+                return run_mri(data=self.data, seed=self.seed)
+            case "cirim":
+                from medconsist.mri.bench.learned.run import run_bench as run_cirim
+
+                return run_cirim(data=self.data, seed=self.seed, **draws)
+            case "zero-shot":
+                from medconsist.mri.bench.real_learned import run_bench as run_zero_shot
+
+                return run_zero_shot(data=self.data, seed=self.seed, **draws)
+            case "spiked":
+                from medconsist.mri.bench.spiked import run_bench as run_spiked
+
+                return run_spiked(seed=self.seed)
+            case "consistency":
+                from medconsist.cli.benches.consistency import run_bench as run_consistency
+
+                return run_consistency(seed=self.seed)
+
+    def _refuse(self, flag: str, value: object) -> None:
+        if value is not None:
+            msg = f"bench {self.name} takes no --{flag}, got {value}; leave it out."
             raise RefusedInputError(msg)

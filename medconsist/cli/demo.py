@@ -14,7 +14,7 @@ __all__ = ["Demo"]
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Computing):
-    """Simulate a head, reconstruct it by three methods, judge it, and say how to look at it."""
+    """Simulate a head, reconstruct it with and without a network, judge it, and say how to look."""
 
     out: Path = Path("demo")
     """Folder for the scans and results."""

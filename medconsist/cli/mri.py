@@ -1,6 +1,7 @@
-"""``medconsist mri``: simulate, reconstruct, evaluate."""
+"""``medconsist mri``: simulate, reconstruct, evaluate, train."""
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from medconsist.cli.mri_train import ImportWeights, Train
 from medconsist.cli.options import Common, Computing
+from medconsist.errors import RefusedInputError
 
 if TYPE_CHECKING:  # the room imports nothing heavy
+    from medconsist.mri.methods import Method
     from medconsist.mri.task import Job
 
 __all__ = ["Evaluate", "Mri", "Reconstruct", "Simulate"]
@@ -20,17 +24,26 @@ __all__ = ["Evaluate", "Mri", "Reconstruct", "Simulate"]
 class Reconstruct(Computing):
     """Reconstruct one k-space file and write a result with its trust record.
 
-    INPUT is a NumPy array (.npy), a fastMRI file (.h5) or a BART pair (.cfl/.hdr), fully sampled
-    or undersampled; the sampling mask is taken from the file or from its zeros. A second run
-    with the same input and settings computes nothing and shows that result as the current one.
+    INPUT is a NumPy array (.npy), a BART pair (.cfl/.hdr), Siemens twix (.dat), or HDF5 of
+    fastMRI, ISMRMRD, CMRxRecon or SKM-TEA, fully sampled or undersampled; the sampling mask is
+    taken from the file or from its zeros. A network (cirim) is judged against cs on withheld
+    samples and stands second where it is worse. A second run with the same input and settings
+    computes nothing and shows that result as the current one.
     """
 
     input: Annotated[Positional[Path], arg(metavar="INPUT")]
     """K-space file."""
     out: Path
     """Folder of results; made if it is not there."""
-    method: Literal["cs", "cgsense", "zerofilled"] = "cs"
-    """Compressed sensing, CG-SENSE or zero-filled."""
+    method: Literal["cs", "cgsense", "zerofilled", "cirim"] = "cs"
+    """Compressed sensing, CG-SENSE, zero-filled, or a trained network."""
+    weights: Annotated[str | None, arg(metavar="NAME|FILE")] = None
+    """Weights of cirim: cirim (the default), rim, irim, cirim-explicit, or a file of mri train."""
+    weights_sha256: Annotated[str | None, arg(metavar="HEX")] = None
+    """Refuse other weights than these, e.g. those that an earlier result names."""
+    zero_shot: Annotated[
+        bool, arg(help="Train cirim on this scan before it is reconstructed; minutes.")
+    ] = False
     lambda_: Annotated[float | None, arg(name="lambda", metavar="FLOAT")] = None
     """Weight of the regulariser, in BART's scaling; by default .005 for both methods."""
     regulariser: Literal["wavelet", "tv"] = "wavelet"
@@ -45,6 +58,8 @@ class Reconstruct(Computing):
     """Number of ESPIRiT map sets."""
     coils: int | None = None
     """Compress to this many virtual coils; by default all are kept."""
+    frame: int | None = None
+    """Time frame, echo or repetition, from 0; needed where the file holds several."""
     budget_gib: float = 8.0
     """Most memory that the header of a file may claim for its samples [GiB]."""
     study: str = "mri"
@@ -67,12 +82,13 @@ class Reconstruct(Computing):
 
     def _job(self) -> "Job":
         from medconsist.mri.espirit import EspiritConfig
-        from medconsist.mri.methods import method_named
         from medconsist.mri.prepare import PrepareConfig
         from medconsist.mri.settings import Reconstruction
         from medconsist.mri.task import Job
 
-        method = method_named(self.method, lambda_=self.lambda_, regulariser=self.regulariser)
+        if not 0 < self.budget_gib < math.inf:
+            msg = f"--budget-gib must be positive and finite, got {self.budget_gib}; 8 is usual."
+            raise RefusedInputError(msg)
         espirit = EspiritConfig(sets=self.map_sets)
         return Job(
             input=self.input,
@@ -84,13 +100,30 @@ class Reconstruct(Computing):
             case=self.case,
             patient=self.patient,
             device=self.device,
+            frame=self.frame,
             reconstruction=Reconstruction(
-                method=method,
+                method=self._method(),
                 combine=self.combine,
                 prepare=PrepareConfig(compress_to=self.coils, espirit=espirit),
                 seed=self.seed,
             ),
         )
+
+    def _method(self) -> "Method":
+        from medconsist.mri.cirim.choice import Choice
+        from medconsist.mri.methods import method_named, refuse_weight_of
+
+        choice = Choice(
+            weights=self.weights,
+            sha256=self.weights_sha256,
+            zero_shot=self.zero_shot,
+            seed=self.seed,
+        )
+        if self.method == "cirim":
+            refuse_weight_of("cirim", lambda_=self.lambda_, regulariser=self.regulariser)
+            return choice.method()
+        choice.refuse_unused(self.method)
+        return method_named(self.method, lambda_=self.lambda_, regulariser=self.regulariser)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,12 +197,14 @@ class Evaluate(Common):
 
 @dataclass(frozen=True)
 class Mri:
-    """MRI: simulate, reconstruct, evaluate."""
+    """MRI: simulate, reconstruct, evaluate, train."""
 
     verb: (
         Annotated[Reconstruct, subcommand("reconstruct", prefix_name=False)]
         | Annotated[Simulate, subcommand("simulate", prefix_name=False)]
         | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
+        | Annotated[Train, subcommand("train", prefix_name=False)]
+        | Annotated[ImportWeights, subcommand("import-weights", prefix_name=False)]
     )
 
     def run(self) -> int:

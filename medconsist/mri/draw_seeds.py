@@ -35,8 +35,11 @@ def draw_seed(role: Role, number: int, *, series: int = 0) -> int:
     Raises
     ------
     RefusedInputError
-        A number out of its range.
+        A number out of its range, or another role.
     """
+    if role not in ROLES:
+        msg = f"role got {role!r}; allowed: {', '.join(map(repr, ROLES))}."
+        raise RefusedInputError(msg)
     for name, value, size in (("number", number, SERIES_STRIDE), ("seed", series, MOST_SERIES)):
         if not 0 <= value < size:
             msg = (

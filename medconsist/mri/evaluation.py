@@ -11,20 +11,13 @@ from medconsist.metrics.report import Estimate, interval
 from medconsist.mri.settings import KIND
 from medconsist.results.bench import BenchRow
 from medconsist.results.digests import canonical_json
+from medconsist.results.methods import labelled_method, settings_of
 from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore
 
-__all__ = ["evaluate_study", "method_of"]
+__all__ = ["evaluate_study"]
 
 logger = logging.getLogger(__name__)
-
-
-def method_of(result: Result, role: str) -> str:
-    """Return the name of the method behind a role, as the config of the result says it."""
-    methods = result.config.get("methods")
-    if isinstance(methods, dict) and isinstance(method := methods.get(role), dict):
-        return str(method["name"])
-    return role
 
 
 def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
@@ -67,7 +60,7 @@ def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
             continue
         for metric in result.metrics:
             role = metric.role or "reconstruction"
-            name = method_of(result, role)
+            name = labelled_method(result, role)
             settings[name].setdefault(_settings_of(result, role), case)
             values[name, metric.name, metric.unit].append(metric.value)
     if not values:
@@ -88,8 +81,7 @@ def evaluate_study(root: Path, study: str, *, seed: int = 0) -> list[BenchRow]:
 
 def _settings_of(result: Result, role: str) -> str:
     """Return what decides the image of a role, as canonical JSON."""
-    methods = result.config.get("methods")
-    method = methods.get(role) if isinstance(methods, dict) else None
+    method = settings_of(result, role)
     shared = {name: result.config.get(name) for name in ("combine", "prepare")}
     return canonical_json({"method": method, **shared}).decode()
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import medconsist
-from medconsist.mri.evaluation import method_of
 from medconsist.mri.task import Outcome
 from medconsist.results.folder import RESULT_NAME
+from medconsist.results.methods import labelled_method
 from medconsist.results.schema import Result
 from medconsist.results.tables import aligned
 
@@ -13,6 +13,8 @@ __all__ = ["as_json", "as_text"]
 
 HEADLINE_SCORES = (
     "withheld_error",
+    "withheld_error_cs",
+    "withheld_error_cirim",
     "withheld_nrmse",
     "residual",
     "not_determined_share",
@@ -28,6 +30,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "result": str(outcome.stored.folder.path / RESULT_NAME),
         "key": result.key,
         "fresh": outcome.fresh,
+        "shown_first": labelled_method(result, "reconstruction"),
         "metrics": [metric.model_dump(mode="json") for metric in result.metrics],
         "scores": [score.model_dump(mode="json") for score in result.trust.scores],
         "notes": list(result.notes),
@@ -54,7 +57,7 @@ def _quality(result: Result) -> list[str]:
         by_role.setdefault(metric.role or "reconstruction", {})[metric.name] = metric.value
     header = ("beside the reference", *names)
     lines = [
-        (method_of(result, role), *(f"{values[name]:.4g}" for name in names))
+        (labelled_method(result, role), *(f"{values[name]:.4g}" for name in names))
         for role, values in by_role.items()
     ]
     return ["", aligned([header, *lines])]

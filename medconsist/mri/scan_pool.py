@@ -58,6 +58,11 @@ class PoolConfig:
     role, seed
         See `draw_seed`; pools that differ in one of them share no scan.
 
+    Raises
+    ------
+    RefusedInputError
+        A number, a contrast or a role is not allowed.
+
     Examples
     --------
     >>> PoolConfig(scans=1, slices=2).n_slices
@@ -77,12 +82,15 @@ class PoolConfig:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.contrasts) - set(CONTRASTS))
         least, largest = self.snr
-        if unknown or not self.contrasts or min(self.scans, self.slices) < 1:
+        counts = (self.scans, self.slices, self.size, self.coils)
+        if unknown or not self.contrasts or min(counts) < 1:
             msg = (
-                f"got {self.scans} scans of {self.slices} slices and contrasts {self.contrasts}; "
-                f"allowed: at least 1 of each, contrasts of {', '.join(CONTRASTS)}."
+                f"got {self.scans} scans of {self.slices} slices, size {self.size}, {self.coils} "
+                f"coils and contrasts {self.contrasts}; allowed: at least 1 of each, contrasts of "
+                f"{', '.join(CONTRASTS)}."
             )
             raise RefusedInputError(msg)
+        draw_seed(self.role, self.scans - 1, series=self.seed)  # refuses what is out of range
         if not 0 < least <= largest < math.inf:
             msg = f"snr got {self.snr}; allowed: 0 < least <= largest, both finite."
             raise RefusedInputError(msg)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.methods import CgSense, Method, Zerofilled
+from medconsist.mri.methods import CgSense, CompressedSensing, Method, Zerofilled
 from medconsist.mri.prepare import PrepareConfig
 from medconsist.mri.trust import TrustConfig
 
@@ -23,6 +23,7 @@ class Reconstruction:
         The one that is shown as the reconstruction and that the trust record is about.
     comparators
         Methods that are shown beside it, each under its name; the method itself is left out.
+        Beside a network there is always compressed sensing, by which it is judged.
     combine
         ``"rss"``: root sum of squares without maps, for zero-filled images alone; it has neither
         comparators nor a trust record.
@@ -86,11 +87,13 @@ class Reconstruction:
     def by_role(self) -> dict[str, Method]:
         """Role of each image to the method that makes it."""
         others = {m.name: m for m in self.comparators if m.name != self.method.name}
+        if self.method.learned:
+            others.setdefault(CompressedSensing.name, CompressedSensing())
         return {"reconstruction": self.method, **({} if self.combine == "rss" else others)}
 
     def as_config(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
-        methods = {role: {"name": m.name, **asdict(m)} for role, m in self.by_role.items()}
+        methods = {role: m.as_config() for role, m in self.by_role.items()}
         return {
             "task": KIND,
             "methods": methods,

@@ -24,11 +24,12 @@ from medconsist.mri.quality import quality_metrics
 from medconsist.mri.readers import DEFAULT_BUDGET_BYTES, read_kspace, read_maps
 from medconsist.mri.scan_file import SIMULATED_NOTE, read_reference
 from medconsist.mri.settings import KIND, Reconstruction
-from medconsist.mri.trust import MriTrust, judge
+from medconsist.mri.shown_first import Solved, judge_images
+from medconsist.mri.trust import MriTrust
 from medconsist.results.digests import canonical_json, result_key, sha256_of_bytes, sha256_of_path
 from medconsist.results.ids import safe_id
 from medconsist.results.records import make_record
-from medconsist.results.schema import Result, ResultFields, Times
+from medconsist.results.schema import ModelRecord, Result, ResultFields, Times
 from medconsist.results.store import ResultStore, StoredResult
 from medconsist.results.trust import TrustRecord, judge_against_history
 
@@ -36,6 +37,7 @@ __all__ = ["RESULT_VERSION", "Job", "Outcome", "reconstruct_file"]
 
 RESULT_VERSION = 1  # raise it when the arrays or scores of the same input and settings change
 AXES = ("slices", "height", "width")
+LETTERS_OF_NAME = 28  # of weights, so that their label fits into the description of a NIfTI
 IMAGE_UNIT = "units of the k-space file"
 MAP_UNITS = {
     "not_determined": IMAGE_UNIT,
@@ -63,6 +65,8 @@ class Job:
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     budget_bytes
         Most bytes that the header of an input may claim for its samples.
+    frame
+        Which time frame, echo or repetition of the file; None for a file that holds one.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class Job:
     patient: str | None = None
     device: str = "cpu"
     budget_bytes: int = DEFAULT_BUDGET_BYTES
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         if self.maps is not None:
@@ -100,6 +105,11 @@ class Job:
         if self.case is not None:
             return self.case
         return self.input.name.removesuffix("".join(self.input.suffixes[-1:]))
+
+    def as_config(self) -> dict[str, Any]:
+        """Return what decides the bytes apart from the input, as plain JSON values."""
+        chosen = {} if self.frame is None else {"frame": self.frame}
+        return self.reconstruction.as_config() | chosen
 
     def input_digests(self) -> dict[str, str]:
         """Return role to sha256 of every file that is read."""
@@ -133,6 +143,7 @@ class _Volume:
     """What was computed for one file: images by role, the record, the k-space they came from."""
 
     images: dict[str, Tensor]
+    methods: dict[str, str]
     trust: MriTrust
     kspace: KSpace
     reference: Tensor | None
@@ -154,10 +165,16 @@ def reconstruct_file(job: Job) -> Outcome:
     """
     started, steps = datetime.now(UTC), dict[str, float]()
     with _timed(steps, "read"):
-        kspace = read_kspace(job.input, mask=job.mask, budget_bytes=job.budget_bytes).to(job.device)
-    config, digests = job.reconstruction.as_config(), job.input_digests()
+        kspace = read_kspace(
+            job.input, mask=job.mask, budget_bytes=job.budget_bytes, frame=job.frame
+        ).to(job.device)
+    config, digests = job.as_config(), job.input_digests()
+    model = job.reconstruction.method.weights
     key = result_key(
-        inputs=digests, config=config, model_sha256=None, result_version=RESULT_VERSION
+        inputs=digests,
+        config=config,
+        model_sha256=None if model is None else model.sha256,
+        result_version=RESULT_VERSION,
     )
     store = ResultStore(job.out, job.study)
     patient = _patient(job, store, digests)
@@ -177,8 +194,10 @@ def reconstruct_file(job: Job) -> Outcome:
         ResultFields,
         kind=KIND,
         patient=patient,
+        item=None if job.frame is None else f"frame-{job.frame}",
         inputs=digests,
         config=config,
+        model=model,
         result_version=RESULT_VERSION,
         seed=job.reconstruction.seed,
         device=job.device,
@@ -236,29 +255,39 @@ def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
             ready = prepare_without_maps(kspace)
             images = {"reconstruction": rss(ready.data)}
         note = "Root sum of squares without coil maps: no trust record can be made."
-        return _Volume(images, MriTrust.empty(), ready.with_note(note), reference)
+        methods = {"reconstruction": what.method.name}
+        return _Volume(images, methods, MriTrust.empty(), ready.with_note(note), reference)
     with _timed(steps, "prepare"):
         maps = None if job.maps is None else read_maps(job.maps, budget_bytes=job.budget_bytes)
         prepared = prepare(kspace, config=what.prepare, maps=maps)
     measurement = prepared.measurement
-    images = {}
+    asked = {}
     for role, method in what.by_role.items():
         with _timed(steps, role):
-            images[role] = method.rescaled(1 / prepared.scale)(measurement)
+            asked[role] = Solved.of(method.rescaled(1 / prepared.scale), measurement)
     with _timed(steps, "trust"):
-        trust = judge(
-            what.method.rescaled(1 / prepared.scale),
+        judged = judge_images(
+            asked,
             measurement,
-            images["reconstruction"],
             keep_region=prepared.calibration,
             config=what.trust,
             generator=torch.Generator().manual_seed(what.seed),
         )
-    scaled = {role: image * prepared.scale for role, image in images.items()}
-    trust = trust.scaled(prepared.scale)
+    images = {role: one.image * prepared.scale for role, one in judged.by_role.items()}
+    methods = {role: one.method.name for role, one in judged.by_role.items()}
+    trust = judged.trust.scaled(prepared.scale)
     trust = replace(trust, settings=trust.settings | {"noise_from": prepared.noise_from})
-    kspace = replace(prepared.kspace, notes=(*prepared.kspace.notes, *trust.notes))
-    return _Volume(scaled, trust, kspace, reference)
+    notes = (*prepared.kspace.notes, *_said_of(what.method.weights), *judged.notes)
+    return _Volume(images, methods, trust, replace(prepared.kspace, notes=notes), reference)
+
+
+def _said_of(model: ModelRecord | None) -> tuple[str, ...]:
+    if model is None or not model.label:
+        return ()
+    return (
+        f"The network {model.name} is {model.label} (trained on: {model.trained_on}): what images "
+        "look like it knows from a simulator. It may add or lose features; compare the others.",
+    )
 
 
 def _write(store: ResultStore, case: str, fields: ResultFields, volume: _Volume) -> Result:
@@ -273,20 +302,38 @@ def _write(store: ResultStore, case: str, fields: ResultFields, volume: _Volume)
     if volume.reference is not None:
         arrays["reference"] = (volume.reference, IMAGE_UNIT)
     magnitude = volume.images["reconstruction"].abs().cpu()
+    shown = _named("reconstruction", volume, fields.model)
+    first, *labels = shown.get("description", "").rpartition(", ")
     with store.draft(case, fields.key) as draft:
         for role, (array, unit) in arrays.items():
-            own = {} if role == "sampling_mask" else facts
+            own = {} if role == "sampling_mask" else facts | _named(role, volume, fields.model)
             draft.add_array(role, array.cpu().numpy(), axes=AXES, unit=unit, **own)
         draft.add_file(
             "reconstruction_nifti",
             "reconstruction.nii.gz",
-            lambda path: write_nifti(path, magnitude, voxel_size_mm=spacing, affine=affine),
+            lambda path: write_nifti(
+                path,
+                magnitude,
+                voxel_size_mm=spacing,
+                affine=affine,
+                label=first[:LETTERS_OF_NAME] + "".join(labels),
+            ),
             axes=AXES,
             shape=tuple(magnitude.shape),
             dtype="float32",
-            **facts,
+            **(facts | shown),
         )
         return draft.finish(fields)
+
+
+def _named(role: str, volume: _Volume, model: ModelRecord | None) -> dict[str, str]:
+    """Return the method of an image, and the label that must stand beside it."""
+    method = volume.methods.get(role)
+    if method is None:
+        return {}
+    if model is None or method != model.name:
+        return {"method": method}
+    return {"method": method, "description": ", ".join(filter(None, [method, model.label]))}
 
 
 def _publish(store: ResultStore, result: Result) -> None:
@@ -303,8 +350,9 @@ def _group(
     """Return what later cases are compared within.
 
     The same settings, whatever the seed, of one `RESULT_VERSION`, with the same kinds of input
-    (maps given or estimated) and the same source of the noise level, the unit of the scores. That
-    anatomy and acceleration are alike is not checked.
+    (maps given or estimated) and the same source of the noise level, the unit of the scores; where
+    a network took part, about the image of the same method. That anatomy and acceleration are
+    alike is not checked.
     """
     alike = {
         "config": {name: value for name, value in config.items() if name != "seed"},
@@ -312,6 +360,8 @@ def _group(
         "noise_from": trust_settings.get("noise_from"),
         "result_version": RESULT_VERSION,
     }
+    if "shown_first" in trust_settings:
+        alike["shown_first"] = trust_settings["shown_first"]
     return sha256_of_bytes(canonical_json(alike))
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from pydantic import JsonValue
 from torch import Tensor
 
+from medconsist.consistency.splits import Split
 from medconsist.errors import NothingToWithholdError, RefusedInputError, ShapeError
 from medconsist.mri.evidence.determinacy import ITERATIONS, noise_weight, not_determined
 from medconsist.mri.evidence.features import reference_intensity
@@ -22,7 +23,8 @@ from medconsist.mri.methods import Method, SetImages
 from medconsist.results.trust import Score
 from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
 
-__all__ = ["MriTrust", "TrustConfig", "judge", "solve_sets"]
+__all__ = ["MriTrust", "TrustConfig", "judge", "judge_fixed", "solve_sets", "withheld_errors"]
+__all__ += ["withheld_splits"]
 
 NOTHING_WITHHELD = (
     "Too few samples lie outside the calibration region to withhold any: no withheld evidence."
@@ -175,8 +177,42 @@ def judge(
     """
     config = config or TrustConfig()
     _check(measurement, image)
-    withheld = _withheld(method, measurement, keep_region, config.withheld, generator)
+    splits = withheld_splits(
+        measurement, keep_region=keep_region, config=config.withheld, generator=generator
+    )
+    errors = withheld_errors(method, measurement, splits)
     method = method.fixed(measurement) if isinstance(method, Method) else method
+    return judge_fixed(
+        method, measurement, image, withheld=errors, config=config, generator=generator
+    )
+
+
+def judge_fixed(
+    method: Reconstruct,
+    measurement: Measurement,
+    image: ComplexImages,
+    *,
+    withheld: list[WithheldError],
+    config: TrustConfig,
+    generator: torch.Generator,
+) -> MriTrust:
+    """Return the record of `judge` for a method that estimates nothing any more.
+
+    Parameters
+    ----------
+    method
+        What `Method.fixed` returned for ``measurement``.
+    measurement, image, config, generator
+        As for `judge`.
+    withheld
+        Of the method that is not fixed, see `withheld_errors`; may be empty.
+
+    Raises
+    ------
+    RefusedInputError, ShapeError
+        As for `judge`.
+    """
+    _check(measurement, image)
     one_set = measurement.maps.shape[1] == 1
     images = image[:, None] if one_set else solve_sets(method, measurement)
     forward = measurement.operator
@@ -224,6 +260,7 @@ def _maps(
 
 
 def _check(measurement: Measurement, image: ComplexImages) -> None:
+    """Refuse an image of another grid, or a measurement without a noise level."""
     slices, _, height, width = measurement.samples.shape
     if image.shape != (slices, height, width):
         msg = (
@@ -239,20 +276,25 @@ def _check(measurement: Measurement, image: ComplexImages) -> None:
         raise RefusedInputError(msg)
 
 
-def _withheld(
-    method: Reconstruct,
+def withheld_splits(
     measurement: Measurement,
-    keep_region: Tensor,
+    *,
+    keep_region: Bool[Tensor, "... height width"],
     config: WithheldConfig,
     generator: torch.Generator,
+) -> list[Split]:
+    """Return the draws of withheld samples, the same for every method; none if none can be had."""
+    try:
+        return [
+            withhold(measurement.mask, keep_region=keep_region, config=config, generator=generator)
+            for _ in range(config.splits)
+        ]
+    except NothingToWithholdError:
+        return []
+
+
+def withheld_errors(
+    method: Reconstruct, measurement: Measurement, splits: list[Split]
 ) -> list[WithheldError]:
-    errors = []
-    for _ in range(config.splits):
-        try:
-            split = withhold(
-                measurement.mask, keep_region=keep_region, config=config, generator=generator
-            )
-        except NothingToWithholdError:
-            return []
-        errors.append(withheld_error(partial(solve_sets, method), measurement, split))
-    return errors
+    """Return the error of each draw; one reconstruction each, by the method as it is: not fixed."""
+    return [withheld_error(partial(solve_sets, method), measurement, split) for split in splits]

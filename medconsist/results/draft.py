@@ -46,6 +46,7 @@ class ArrayFacts(TypedDict, total=False):
     spacing_mm: Sequence[float | None] | None
     orientation: Affine | None
     description: str
+    method: str | None
 
 
 class Draft:
@@ -115,7 +116,8 @@ class Draft:
         axes
             One name for each axis, e.g. ``("slices", "height", "width")``.
         **facts
-            ``unit``, ``spacing_mm``, ``orientation``, ``description`` of :class:`ArrayRecord`.
+            ``unit``, ``spacing_mm``, ``orientation``, ``description``, ``method`` of
+            :class:`ArrayRecord`.
 
         Raises
         ------
@@ -159,7 +161,8 @@ class Draft:
         axes, shape, dtype
             Of what the file holds.
         **facts
-            ``unit``, ``spacing_mm``, ``orientation``, ``description`` of :class:`ArrayRecord`.
+            ``unit``, ``spacing_mm``, ``orientation``, ``description``, ``method`` of
+            :class:`ArrayRecord`.
 
         Raises
         ------

@@ -56,7 +56,7 @@ def read_record(model: type[_R], text: str | bytes, *, source: str) -> _R:
         raise RefusedInputError(msg) from error
 
 
-def make_record(model: type[_R], **values: Any) -> _R:  # noqa: ANN401  checked by the record
+def make_record(model: type[_R], /, **values: Any) -> _R:  # noqa: ANN401  checked by the record
     """Return the record with these values, or refuse them with one sentence.
 
     Raises

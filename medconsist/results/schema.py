@@ -21,6 +21,7 @@ from medconsist.results.records import Record, read_record
 from medconsist.results.trust import TrustRecord
 
 __all__ = [
+    "SIMULATION_TRAINED",
     "Affine",
     "ArrayRecord",
     "Metric",
@@ -38,6 +39,7 @@ Sha256 = Annotated[str, AfterValidator(safe_key)]
 Row = tuple[float, float, float, float]
 Affine = tuple[Row, Row, Row, Row]
 
+SIMULATION_TRAINED = "simulation-trained"
 _UNSEALED = "0" * 64
 # Two blanks: the key of the outermost object. A string cannot hold a line break of its own.
 _SEAL = re.compile(rb'^  "content_sha256": "([0-9a-f]{64})"', re.MULTILINE)
@@ -68,6 +70,9 @@ class ArrayRecord(Record):
         unknown, and stays so.
     description
         One sentence.
+    method
+        Name of the method that made it, None where none did (reference, mask) or an older layout
+        does not say. A role says what an array is to the reader, and not which method that was.
 
     Examples
     --------
@@ -87,6 +92,7 @@ class ArrayRecord(Record):
     spacing_mm: tuple[float | None, ...] | None = None
     orientation: Affine | None = None
     description: str = ""
+    method: str | None = None
 
     @model_validator(mode="after")
     def _axes_fit(self) -> "ArrayRecord":
@@ -165,6 +171,9 @@ class ModelRecord(Record):
         Of the weights file.
     card
         Name of the model card that belongs to them, None if there is none.
+    trained_on
+        What they have seen, e.g. ``"simulation"``: scans of the simulator and nobody's; None if
+        they do not say.
 
     Examples
     --------
@@ -175,6 +184,12 @@ class ModelRecord(Record):
     name: str
     sha256: Sha256
     card: str | None = None
+    trained_on: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What must stand wherever an image of this model is named; empty if nothing must."""
+        return SIMULATION_TRAINED if "simulation" in (self.trained_on or "") else ""
 
 
 class Times(Record):
@@ -264,7 +279,8 @@ class Result(ResultFields):
     Parameters
     ----------
     schema_version
-        Of this layout.
+        Of this layout. 2 has ``method`` of an array and ``trained_on`` of a model; 1 is still
+        read.
     study, case
         Where it lies: ``study/case/key``.
     arrays
@@ -279,7 +295,7 @@ class Result(ResultFields):
     ['arrays', 'case', 'content_sha256', 'schema_version', 'study']
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     study: Identifier
     case: Identifier
     arrays: tuple[ArrayRecord, ...]

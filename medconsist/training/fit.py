@@ -18,9 +18,12 @@ from medconsist.training.objective import Objective
 from medconsist.training.optimisation import trainable
 from medconsist.training.run_folder import RunFolder
 from medconsist.training.settings import TrainConfig
-from medconsist.training.weights import read_weights, save_weights
+from medconsist.training.weights import load_state, read_weights, save_weights
 
 __all__ = ["Fitted", "fit"]
+
+# Place of torch's own numbers in the build, beside those of the generator that build is given.
+_GLOBAL = -1
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def _train(
 
 def _finished(run: RunFolder, network: nn.Module) -> Fitted:
     summary = run.read_summary()
-    network.load_state_dict(read_weights(run.weights).state)
+    load_state(network, read_weights(run.weights).state, run.weights)
     return Fitted(network.eval(), summary["steps"], summary["metrics"])
 
 
@@ -152,7 +155,7 @@ def _own_randomness(config: TrainConfig) -> Iterator[None]:
     """Seed torch's own generators, for layers that start by themselves, and put them back."""
     devices = range(torch.cuda.device_count()) if config.device == "cuda" else ()
     with torch.random.fork_rng(devices=list(devices)):
-        torch.manual_seed(seed_for(config.seed))
+        torch.manual_seed(seed_for(config.seed, _GLOBAL))
         yield
 
 
@@ -169,4 +172,5 @@ def _is_first_process(config: TrainConfig) -> bool:
     """Say whether this process writes; read before Lightning knows, from what starts processes."""
     if config.devices == 1:
         return True
-    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return next((os.environ[name] for name in names if name in os.environ), "0") == "0"

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from medconsist._extras import require
+from medconsist.errors import CorruptResultError
 from medconsist.results.atomic import atomic_write_bytes, storage_errors
 
-__all__ = ["MetricsLog", "metrics_table", "read_rows"]
+__all__ = ["MetricsLog", "first_not_finite", "metrics_table", "read_rows"]
 
 Row = dict[str, float]
 
@@ -80,13 +81,29 @@ class MetricsLog:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the whole rows of a ``metrics.jsonl``, in the order of writing; [] without a file."""
+    """Return the whole rows of a ``metrics.jsonl``, in the order of writing; [] without a file.
+
+    Raises
+    ------
+    CorruptResultError
+        A line is not a row, as a loss of power may leave it.
+    """
     if not path.exists():
         return []
     with storage_errors(path, doing="read"):
         lines = path.read_bytes().split(b"\n")
     # what follows the last newline was cut off by a kill
-    return [json.loads(line) for line in lines[:-1]]
+    try:
+        rows = [json.loads(line) for line in lines[:-1]]
+        damaged = not all(
+            isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows
+        )
+    except ValueError:
+        damaged = True
+    if damaged:
+        msg = f"{path} holds a line that is no row. Remove that line to go on."
+        raise CorruptResultError(msg)
+    return rows
 
 
 def metrics_table(rows: list[dict[str, Any]]) -> bytes:
@@ -105,7 +122,7 @@ def metrics_table(rows: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def finite(values: Row) -> str | None:
+def first_not_finite(values: Row) -> str | None:
     """Return the name of the first value that is not finite."""
     return next((name for name, value in values.items() if not math.isfinite(value)), None)
 

@@ -72,11 +72,8 @@ class RunFolder:
         with storage_errors(self.path):
             descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(descriptor)
             yield
-        except BlockingIOError as error:
-            msg = f"Another process trains in {self.path}. Wait for it or choose another folder."
-            raise RefusedInputError(msg) from error
         finally:
             os.close(descriptor)
 
@@ -135,6 +132,16 @@ class RunFolder:
             msg = f"{self.weights} is not what {self.summary.name} recorded. Train it again."
             raise CorruptResultError(msg)
         return summary
+
+    def _lock(self, descriptor: int) -> None:
+        with storage_errors(self.path):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                msg = (
+                    f"Another process trains in {self.path}. Wait for it or choose another folder."
+                )
+                raise RefusedInputError(msg) from error
 
     def _write_environment(self) -> None:
         # pydantic, which this needs, is the only import here that a bare GPU node may lack

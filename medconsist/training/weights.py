@@ -10,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from medconsist.errors import (
     ConvergenceError,
@@ -22,7 +22,7 @@ from medconsist.errors import (
 from medconsist.results.atomic import atomic_write_bytes, storage_errors
 from medconsist.results.digests import canonical_json, sha256_of_bytes
 
-__all__ = ["StoredWeights", "read_weights", "save_weights"]
+__all__ = ["StoredWeights", "load_state", "read_weights", "save_weights"]
 
 FORMAT = "medconsist-weights-1"
 # One entry only: safetensors writes several in an order that changes from run to run.
@@ -146,6 +146,36 @@ def read_weights(path: Path) -> StoredWeights:
     return StoredWeights(state, header["architecture"], header["about"], digest)
 
 
+def load_state(network: nn.Module, state: Mapping[str, Tensor], source: Path | str) -> None:
+    """Load ``state`` into ``network``, or refuse it and name the first tensor that differs.
+
+    Parameters
+    ----------
+    network
+        Changed in place.
+    state
+        Name to tensor.
+    source
+        Where the state is from, for the sentence.
+
+    Raises
+    ------
+    RefusedInputError
+        A name is missing or unknown, or a shape differs; the network is then unchanged.
+    """
+    held = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    for name in {**wanted, **held}:
+        if held.get(name) != wanted.get(name):
+            msg = (
+                f"{source} belongs to another network: {name} has the shape "
+                f"{held.get(name, 'none')} there, {wanted.get(name, 'none')} here. "
+                "Choose another folder."
+            )
+            raise RefusedInputError(msg)
+    network.load_state_dict(state)
+
+
 def _bytes(path: Path) -> bytes:
     if not path.exists():
         msg = f"{path} does not exist. Check the path of the weights."
@@ -159,7 +189,8 @@ def _bytes(path: Path) -> bytes:
 
 def _header(path: Path, data: bytes) -> dict[str, Any]:
     """Return our own metadata out of the bytes, after the claims of the file were checked."""
-    if data.startswith(_PICKLED):
+    # a header of 640, 896 ... bytes begins like a pickle; its ninth byte tells
+    if data.startswith(_PICKLED) and data[_LENGTH.size : _LENGTH.size + 1] != b"{":
         msg = (
             f"{path} holds pickled content, which can run programs; allowed: a .safetensors file "
             "of ours. Import foreign weights with the importer for their program."
@@ -169,8 +200,9 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
     try:
         header = json.loads(raw["__metadata__"][METADATA_KEY])
         sound = header["format"] == FORMAT
-        sound &= isinstance(header["architecture"], dict) and isinstance(header["about"], dict)
-    except (KeyError, TypeError, ValueError):
+        sound &= isinstance(header["architecture"], dict)
+        sound &= all(isinstance(text, str) for text in dict(header["about"]).values())
+    except (KeyError, RecursionError, TypeError, ValueError):
         sound = False
     if not sound:
         msg = (
@@ -198,7 +230,14 @@ def _raw_header(path: Path, data: bytes) -> dict[str, Any]:
         raw = json.loads(data[_LENGTH.size : _LENGTH.size + length])
         entries = [value for name, value in raw.items() if name != "__metadata__"]
         claimed = max((int(entry["data_offsets"][1]) for entry in entries), default=0)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise RefusedInputError(kind) from error
     if len(data) < _LENGTH.size + length + claimed:
         held = len(data) - _LENGTH.size - length
@@ -210,6 +249,8 @@ def _raw_header(path: Path, data: bytes) -> dict[str, Any]:
 def _not_finite(state: Mapping[str, Tensor]) -> str | None:
     """Return the name of the first tensor that is not finite."""
     for name, tensor in state.items():
-        if not bool(torch.isfinite(tensor).all()):
+        # numbers of 8 bits know no isfinite
+        values = tensor.float() if tensor.itemsize == 1 else tensor
+        if not bool(torch.isfinite(values).all()):
             return name
     return None

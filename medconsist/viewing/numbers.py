@@ -1,17 +1,17 @@
 """The numbers beside the images, as text: metrics, methods, and where a result comes from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
+from typing import Any
 
-from pydantic import JsonValue
-
+from medconsist.results.methods import labelled_method, method_of, settings_of
 from medconsist.results.schema import Metric, Result
 from medconsist.viewing.panes import IMAGE_TITLES, IMAGE_WORDS
 
 __all__ = [
+    "image_title",
     "key_label",
-    "method_settings",
     "method_words",
     "metric_tables",
     "model_words",
@@ -43,15 +43,25 @@ def plain_name(name: str) -> str:
     return name.replace("_", " ").strip()
 
 
-def metric_tables(metrics: Sequence[Metric]) -> dict[str, list[list[str]]]:
+def metric_tables(
+    metrics: Sequence[Metric], *, title: Callable[[str], str] | None = None
+) -> dict[str, list[list[str]]]:
     """Return one table for each number: its name and what was counted, to image, value, interval.
 
     Methods stand below each other under one heading only if they were counted over the same units.
+
+    Parameters
+    ----------
+    metrics
+        Of one result.
+    title
+        Role to the name of the image; None takes that of the role.
     """
+    title = title or _title
     tables: dict[str, list[list[str]]] = {}
     order = list(IMAGE_TITLES)
     for metric in sorted(metrics, key=lambda m: order.index(m.role) if m.role in order else -1):
-        image = IMAGE_TITLES.get(metric.role, metric.role) if metric.role else "Result"
+        image = title(metric.role) if metric.role else "Result"
         row = [image, number(metric.value, metric.unit), _interval(metric)]
         tables.setdefault(_heading(metric), []).append(row)
     return tables
@@ -59,10 +69,13 @@ def metric_tables(metrics: Sequence[Metric]) -> dict[str, list[list[str]]]:
 
 def model_words(result: Result) -> str:
     """Return the model and its sha256, or that there is none."""
-    if result.model is None:
+    model = result.model
+    if model is None and any(_is_from_scratch(settings) for settings in _methods(result)):
+        return "no weights: a network that was trained on this scan alone"
+    if model is None:
         return "no model: classical method"
-    card = result.model.card or "no card"
-    return f"{result.model.name} ({card}), sha256 {result.model.sha256}"
+    label = f", {model.label}" if model.label else ""
+    return f"{model.name} ({model.card or 'no card'}{label}), sha256 {model.sha256}"
 
 
 def provenance_rows(result: Result) -> list[list[str]]:
@@ -87,21 +100,12 @@ def key_label(result: Result, *, current: bool) -> str:
     """Return how one key is named in the list of results of a case."""
     words = [
         "current" if current else "older",
-        str(method_settings(result, "reconstruction").get("name", result.kind)),
+        _first(result) or result.kind,
+        *_second(result),
         result.times.finished.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         result.key[:8],
     ]
     return " · ".join(words)
-
-
-def method_settings(result: Result, role: str) -> dict[str, JsonValue]:
-    """Return the settings of the method that made an image, empty if the result names none.
-
-    They are looked up in ``config["methods"][role]``; ``name`` is the name of the method.
-    """
-    methods = result.config.get("methods")
-    found = methods.get(role) if isinstance(methods, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def method_words(result: Result, role: str) -> str:
@@ -111,7 +115,7 @@ def method_words(result: Result, role: str) -> str:
     --------
     A reconstruction by compressed sensing gives ``Compressed sensing, lambda 0.005``.
     """
-    settings = dict(method_settings(result, role))
+    settings = settings_of(result, role)
     name = settings.pop("name", None)
     numbers = [
         f"{plain_name(key)} {value:g}"
@@ -120,7 +124,53 @@ def method_words(result: Result, role: str) -> str:
     ]
     title = IMAGE_TITLES.get(str(name), str(name)) if name else ""
     words = ", ".join(filter(None, [title if role == "reconstruction" else "", *numbers]))
-    return words or IMAGE_WORDS.get(role, "")
+    return ", ".join(filter(None, [words, _label(result, role)])) or IMAGE_WORDS.get(role, "")
+
+
+def image_title(result: Result, role: str) -> str:
+    """Return the title of an image; that of the reconstruction says by which method.
+
+    A network that needs a label has it in its title.
+
+    Examples
+    --------
+    A reconstruction by compressed sensing is called ``Reconstruction: Compressed sensing``.
+    """
+    name = method_of(result, role)
+    title = _title(name or role)
+    if role == "reconstruction" and name is not None:
+        title = f"{_title(role)}: {title}"
+    label = _label(result, role)
+    return f"{title} ({label})" if label else title
+
+
+def _title(role: str) -> str:
+    return IMAGE_TITLES.get(role, role)
+
+
+def _label(result: Result, role: str) -> str:
+    model = result.model
+    return model.label if model is not None and model.name == method_of(result, role) else ""
+
+
+def _first(result: Result) -> str:
+    named = method_of(result, "reconstruction") is not None
+    return labelled_method(result, "reconstruction") if named else ""
+
+
+def _second(result: Result) -> list[str]:
+    """Return the network that took part and is not shown first."""
+    if result.model is None or method_of(result, "reconstruction") == result.model.name:
+        return []
+    return [f"{' '.join(filter(None, [result.model.label, result.model.name]))} second"]
+
+
+def _methods(result: Result) -> list[dict[str, Any]]:
+    return [settings_of(result, record.role) for record in result.arrays]
+
+
+def _is_from_scratch(settings: dict[str, Any]) -> bool:
+    return "zero_shot" in settings and settings.get("weights_sha256") is None
 
 
 def _interval(metric: Metric) -> str:

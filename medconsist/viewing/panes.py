@@ -28,10 +28,14 @@ IMAGE_TITLES: Mapping[str, str] = MappingProxyType(
         "cgsense": "CG-SENSE",
         "cs": "Compressed sensing",
         "reconstruction": "Reconstruction",
+        "cirim": "CIRIM",
         "reference": "Reference",
     }
 )
-"""Role of an image and its title, in the order of the panes: the original first."""
+"""Role of an image and its title, in the order of the panes: the original first.
+
+A network that is shown second stands behind the reconstruction.
+"""
 
 IMAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {

@@ -105,7 +105,7 @@ def test_data_are_refused_since_none_are_read(program: Program) -> None:
     answer = program("bench", "consistency", "--data", "folder")
     assert answer.code == 2
     assert answer.out == ""
-    assert "bench consistency reads no data, got --data folder" in answer.sentence
+    assert "bench consistency takes no --data, got folder" in answer.sentence
 
 
 def test_the_command_line_starts_without_the_benches() -> None:

@@ -117,7 +117,7 @@ def test_evaluation_without_a_reference_is_refused(
     "words",
     [
         *((), ("mri",), ("mri", "reconstruct"), ("mri", "simulate"), ("mri", "evaluate")),
-        *(("demo",), ("view",), ("bench",)),
+        *(("mri", "train"), ("mri", "import-weights"), ("demo",), ("view",), ("bench",)),
     ],
     ids=" ".join,
 )
@@ -172,7 +172,7 @@ def test_no_server_outlives_a_view_that_is_stopped(
     assert not answers()
 
 
-def test_demo_shows_three_methods_their_evidence_and_the_command_to_look(
+def test_demo_shows_four_methods_their_evidence_and_the_command_to_look(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
@@ -180,4 +180,6 @@ def test_demo_shows_three_methods_their_evidence_and_the_command_to_look(
     assert answer.code == 0
     for word in ("cs", "zerofilled", "cgsense", "withheld_error", "ssim"):
         assert word in answer.out
+    assert "cirim (simulation-trained)" in answer.out
+    assert "Shown first: " in answer.out
     assert answer.out.splitlines()[-1] == f"  medconsist view --results {tmp_path / 'results'}"

@@ -21,10 +21,10 @@ class Use:
 LISTED: dict[str, Use] = {
     # ---- one domain, and no other expected
     "agreement.cauchy_weight": Use(
-        {"mri": 4}, "reweights data consistency, and no other domain solves for a measurement"
+        {"mri": 9}, "reweights data consistency, and no other domain solves for a measurement"
     ),
-    "agreement.huber_weight": Use({"mri": 4}, "as cauchy_weight"),
-    "agreement.pseudo_huber_weight": Use({"mri": 4}, "as cauchy_weight"),
+    "agreement.huber_weight": Use({"mri": 9}, "as cauchy_weight"),
+    "agreement.pseudo_huber_weight": Use({"mri": 9}, "as cauchy_weight"),
     "agreement.relative_l1l2": Use(
         {"mri": 4}, "SSDU's published loss: the baseline that every robust loss is compared with"
     ),
@@ -32,7 +32,7 @@ LISTED: dict[str, Use] = {
     "contrast.multi_scale": Use({"timeseries": 8}, "COMET's hierarchy over time"),
     "prototypes.Prototypes": Use({"wsi": 7}, "class centres of INS; signals only by experiment"),
     "prototypes.RingBank": Use({"wsi": 7}, "queue of INS; signals only by experiment"),
-    "schedules.doubling": Use({"mri": 4}, "number of time-steps or acceleration as a curriculum"),
+    "schedules.doubling": Use({"mri": 9}, "number of time-steps or acceleration as a curriculum"),
     "splits.topk_split": Use({"wsi": 7}, "MHIM hides the instances of highest attention"),
     # ---- two domains or more, in issues still to come
     "agreement.cauchy": Use({"mri": 4, "timeseries": 8}, "spikes; electrode pops"),
@@ -48,9 +48,9 @@ LISTED: dict[str, Use] = {
     "contrast.masked_info_nce": Use({"wsi": 7, "timeseries": 8}, "INS; SimCLR and CLOCS"),
     "contrast.positives_from_ids": Use({"wsi": 7, "timeseries": 8}, "families; trials, patients"),
     "schedules.Schedule": Use({"wsi": 7, "timeseries": 8}, "the type of every scheduled field"),
-    "schedules.as_lr_lambda": Use({"mri": 4, "timeseries": 8}, "learning rate of the recipes"),
+    "schedules.as_lr_lambda": Use({"wsi": 7, "timeseries": 8}, "learning rates, by `training`"),
     "schedules.constant": Use({"wsi": 7, "timeseries": 8}, "a fixed number where a schedule fits"),
-    "schedules.cosine": Use({"mri": 4, "wsi": 7}, "learning rate; MHIM's mask ratio and momentum"),
+    "schedules.cosine": Use({"wsi": 7, "timeseries": 8}, "MHIM's mask ratio; learning rates"),
     "schedules.ema_warmup": Use({"wsi": 7, "timeseries": 8}, "MHIM's teacher; averaged weights"),
     "schedules.linear": Use({"wsi": 7, "timeseries": 8}, "phi of INS; weight of a loss"),
     "schedules.sigmoid_ramp": Use({"wsi": 7, "timeseries": 8}, "ramp of a consistency weight"),
@@ -58,5 +58,5 @@ LISTED: dict[str, Use] = {
     "splits.apply_mask": Use({"wsi": 7, "timeseries": 8}, "hidden instances; hidden time steps"),
     "splits.block_mask": Use({"wsi": 7, "timeseries": 8}, "tiles of an image; spans of time"),
     "splits.random_split": Use({"mri": 2, "wsi": 7}, "SSDU and withheld evidence; MHIM's random"),
-    "teacher.Teacher": Use({"mri": 4, "wsi": 7, "timeseries": 8}, "evaluated or teaching weights"),
+    "teacher.Teacher": Use({"wsi": 7, "timeseries": 8}, "evaluated or teaching weights"),
 }

@@ -105,7 +105,7 @@ def test_flipped_bit_in_the_header_is_refused_or_harmless(kind: str, tmp_path: P
     path = ALL_WRITERS[kind](tmp_path / "scan", samples)
     header = path.with_suffix(".hdr") if kind == "bart" else path
     whole = header.read_bytes()
-    size, step = {"npy": (128, 1), "bart": (len(whole), 1), "checksummed": (400, 14)}[kind]
+    size, step = {"npy": (128, 1), "bart": (len(whole), 1), "checksummed": (400, 21)}[kind]
     for position in range(0, size, step):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 8
@@ -337,7 +337,7 @@ def test_damaged_compressed_samples_are_refused(tmp_path: Path) -> None:
     assert isinstance(refused(path), TruncatedFileError)
 
 
-@pytest.mark.parametrize("when", ["at_once", "among_the_samples"])
+@pytest.mark.parametrize("when", ["at_once", "among_the_samples", "with_nonsense"])
 def test_crash_of_the_reading_process_is_one_sentence(
     when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

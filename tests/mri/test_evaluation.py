@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from medconsist.errors import MissingInputError, RefusedInputError
-from medconsist.mri.evaluation import evaluate_study, method_of
+from medconsist.mri.evaluation import evaluate_study
 from medconsist.mri.methods import CgSense, Method, Zerofilled
 from medconsist.mri.scan_series import Series, write_series
 from medconsist.mri.settings import Reconstruction
 from medconsist.mri.task import Job, reconstruct_file
 from medconsist.results.bench import BenchRow
+from medconsist.results.methods import method_of
 from medconsist.results.store import ResultStore
 from tests.cli.small_scan import write_small_scan
 

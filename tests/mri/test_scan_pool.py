@@ -137,10 +137,10 @@ def test_a_pool_is_made_once_and_read_equal(tmp_path: Path, monkeypatch: Any) ->
 
 
 def test_another_configuration_has_another_file(tmp_path: Path) -> None:
-    load_pool(TINY, tmp_path)
-    load_pool(replace(TINY, seed=1), tmp_path)
-    load_pool(replace(TINY, role="validation"), tmp_path)
+    others = replace(TINY, seed=1), replace(TINY, role="validation")
+    first, *pools = (load_pool(config, tmp_path) for config in (TINY, *others))
     assert len(list(tmp_path.iterdir())) == 3
+    assert not any(torch.equal(pool.reference, first.reference) for pool in pools)
 
 
 def test_a_pool_that_could_not_be_written_leaves_nothing(
@@ -159,6 +159,10 @@ def test_a_pool_that_could_not_be_written_leaves_nothing(
     ("changes", "words"),
     [
         ({"scans": 0}, "got 0 scans of 1 slices"),
+        ({"size": 0}, "size 0"),
+        ({"coils": 0}, "0 coils"),
+        ({"scans": 2**16 + 1}, "number got 65536; allowed"),
+        ({"seed": -1}, "seed got -1; allowed"),
         ({"contrasts": ("PD",)}, "contrasts of T1w"),
         ({"contrasts": ()}, "at least 1 of each"),
         ({"snr": (0.0, 5.0)}, "snr got"),

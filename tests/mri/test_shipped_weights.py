@@ -28,6 +28,8 @@ def test_card_names_its_weights_and_the_recipe_that_remakes_them(name: str) -> N
     model = load_model(name)
     card = (FOLDER / str(model.record.card)).read_text()
     assert model.sha256 in card
+    assert model.about["generator"] in card
+    assert f"{sum(p.numel() for p in model.network.parameters()):,} parameters" in card
     assert model.about["recipe"] in card
     assert "Simulation-trained" in card
 

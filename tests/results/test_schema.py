@@ -122,7 +122,7 @@ def resealed(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
         ),
         (lambda v: v.pop("seed") and None, "fine"),
         (lambda v: v.pop("kind") and None, "the key 'kind' is missing"),
-        (lambda v: v.update(schema_version=2), "'schema_version' is not allowed"),
+        (lambda v: v.update(schema_version=3), "'schema_version' is not allowed"),
         (lambda v: v.update(case="../up"), "'case' is not allowed.*not a safe name"),
         (lambda v: v["arrays"][0].update(path="../up"), "'arrays.0.path' is not allowed"),
         (lambda v: v["arrays"].append(v["arrays"][0]), "must be unique"),
@@ -138,6 +138,15 @@ def test_a_wrong_key_or_value_is_named_with_its_file(
         return
     with pytest.raises(CorruptResultError, match=match):
         read_result(changed, source="result.json")
+
+
+def test_the_first_layout_is_still_read(data: bytes) -> None:
+    def older(values: dict[str, Any]) -> None:
+        values["schema_version"] = 1
+        for array in values["arrays"]:
+            array.pop("method")
+
+    assert read_result(resealed(data, older), source="result.json").arrays[0].method is None
 
 
 def test_a_text_that_is_no_json_is_refused_by_its_file() -> None:

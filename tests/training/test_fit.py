@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from medconsist.errors import (
     ConvergenceError,
     CorruptResultError,
+    MissingExtraError,
     RefusedInputError,
     StorageError,
 )
@@ -24,7 +25,7 @@ from medconsist.training.fit import Fitted, fit
 from medconsist.training.metrics_log import read_rows
 from medconsist.training.settings import EarlyStop, TrainConfig
 from medconsist.training.weights import read_weights
-from tests.training.objectives import Line
+from tests.training.objectives import Interrupted, Line
 
 FULL = TrainConfig(
     steps=6,
@@ -215,9 +216,12 @@ def test_a_network_without_anything_to_train_is_refused(tmp_path: Path) -> None:
     [
         ({"error": torch.ones((), requires_grad=True)}, "must be called 'loss'"),
         ({"loss": torch.ones(2, requires_grad=True)}, "one real number"),
-        ({"loss": torch.ones(())}, "depends on no parameter"),
+        ({"loss": torch.ones(())}, "depends on no parameter that requires a gradient"),
+        ({"loss": torch.ones((), requires_grad=True)}, "depends on no parameter of the network"),
+        ({"loss": torch.ones(()), "step": torch.ones(())}, "'step'; step, lr, grad_norm and val"),
+        ({"loss": torch.ones(()), "val_a": torch.ones(())}, "'val_a'; step, lr"),
     ],
-    ids=["no loss", "no scalar", "no gradient"],
+    ids=["no loss", "no scalar", "no gradient", "no parameter", "step", "score"],
 )
 def test_losses_that_cannot_be_minimised_are_refused(
     losses: dict[str, Tensor], said: str, tmp_path: Path
@@ -250,15 +254,22 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
 
 def test_autocast_learns_and_keeps_weights_32_bits_wide(tmp_path: Path) -> None:
     seen = []
+    drawn = []
 
     class Watched(Line):
         def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
             seen.append(network(batch.inputs).dtype)
             return super().losses(network, batch)
 
+        def draw(self, generator: torch.Generator, step: int) -> Any:
+            pairs = super().draw(generator, step)
+            drawn.append((pairs.inputs @ torch.eye(3)).dtype)
+            return pairs
+
     fitted = run(Watched(), TrainConfig(steps=2, precision="bf16"), tmp_path)
 
     assert seen == [torch.bfloat16, torch.bfloat16]
+    assert drawn == [torch.float32, torch.float32]
     assert {p.dtype for p in fitted.network.parameters()} == {torch.float32}
 
 
@@ -278,6 +289,36 @@ def test_progress_goes_to_stderr_and_nothing_else_is_said(
     assert "available" not in loud.err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["loud", "silent"]
     assert logging.getLogger("lightning.pytorch").level != logging.WARNING
+
+
+def test_a_run_that_fails_ends_the_line_of_its_progress(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        fit(Interrupted(2), SHORT, tmp_path, recipe={})
+    assert capfd.readouterr().err.endswith("\n")
+
+
+@pytest.mark.parametrize("module", ["lightning.pytorch", "tensorboard"])
+def test_a_missing_extra_is_one_sentence_and_leaves_no_folder(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    said = rf"^{module} is not installed\. Install it with: pip install 'medconsist\[train\]'$"
+    with pytest.raises(MissingExtraError, match=said):
+        run(Line(), SHORT, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_layers_that_start_by_themselves_do_not_repeat_the_generator(tmp_path: Path) -> None:
+    class Both(Line):
+        def build(self, generator: torch.Generator) -> nn.Module:
+            self.pair = torch.rand(4), torch.rand(4, generator=generator)
+            return super().build(generator)
+
+    both = Both()
+    run(both, SHORT, tmp_path)
+    assert not torch.equal(*both.pair)
 
 
 def test_an_interrupt_stays_an_interrupt_and_can_be_raised_again(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medconsist.errors import CorruptResultError, RefusedInputError
 from medconsist.training.fit import fit
+from medconsist.training.run_folder import RunFolder
 from medconsist.training.settings import EarlyStop, TrainConfig
 from tests.training.objectives import Interrupted, Line
 from tests.training.test_fit import FULL, SHORT, run
@@ -68,6 +69,7 @@ def test_a_real_kill_in_the_middle_of_a_step_leaves_no_trace(tmp_path: Path) -> 
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert killed.stdout == b""
     assert not (tmp_path / "killed/run.json").exists()
 
     run(Line(), FULL, tmp_path / "killed", resume=True)
@@ -76,14 +78,18 @@ def test_a_real_kill_in_the_middle_of_a_step_leaves_no_trace(tmp_path: Path) -> 
     assert_same_run(tmp_path / "straight", tmp_path / "killed")
 
 
-def test_a_polite_kill_keeps_the_step_that_was_under_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("micro", [0, 1])
+def test_a_polite_kill_keeps_the_step_that_was_under_way(micro: int, tmp_path: Path) -> None:
+    config = replace(PLAIN, accumulate=2)
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match="143"):
-        run(Interrupted(1, by=signal.SIGTERM), PLAIN, tmp_path / "killed")
+        run(Interrupted(1, micro, by=signal.SIGTERM), config, tmp_path / "killed")
+    assert signal.getsignal(signal.SIGTERM) is handler
     kept = dict(leaves(torch.load(tmp_path / "killed/checkpoints/last.ckpt", weights_only=True)))
     assert kept[".global_step"] == 2
 
-    run(Line(), PLAIN, tmp_path / "killed", resume=True)
-    run(Line(), PLAIN, tmp_path / "straight")
+    run(Line(), config, tmp_path / "killed", resume=True)
+    run(Line(), config, tmp_path / "straight")
     assert_same_run(tmp_path / "straight", tmp_path / "killed")
 
 
@@ -177,3 +183,35 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path: Path) -> None
     (tmp_path / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 half")
     with pytest.raises(CorruptResultError, match="Remove it to start this run again"):
         run(Line(), PLAIN, tmp_path, resume=True)
+
+
+def test_a_run_whose_network_has_changed_is_refused_and_the_tensor_is_named(
+    tmp_path: Path,
+) -> None:
+    class Wider(Line):
+        def build(self, generator: torch.Generator) -> nn.Module:
+            return nn.Sequential(*super().build(generator).children(), nn.Linear(1, 1))
+
+    said = r"belongs to another network: 4\.weight has the shape none there, \(1, 1\) here"
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        run(Interrupted(4), PLAIN, tmp_path)
+    with pytest.raises(RefusedInputError, match=said):
+        run(Wider(), PLAIN, tmp_path, resume=True)
+    run(Line(), PLAIN, tmp_path, resume=True)
+    with pytest.raises(RefusedInputError, match=said):
+        run(Wider(), PLAIN, tmp_path)
+
+
+@pytest.mark.parametrize("line", [bytes(8), b"[1]", b'{"loss":1.0}'], ids=["zeros", "list", "step"])
+def test_a_damaged_row_is_refused_in_one_sentence(line: bytes, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        run(Interrupted(4), PLAIN, tmp_path)
+    rows = tmp_path / "metrics.jsonl"
+    rows.write_bytes(line + b"\n" + rows.read_bytes())
+    with pytest.raises(CorruptResultError, match="holds a line that is no row"):
+        run(Line(), PLAIN, tmp_path, resume=True)
+
+
+def test_a_stream_that_would_block_is_not_mistaken_for_another_process(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError, match="stderr is full"), RunFolder(tmp_path).claimed():
+        raise BlockingIOError(11, "stderr is full")

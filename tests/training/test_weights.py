@@ -51,6 +51,26 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+def test_no_length_of_the_header_is_taken_for_a_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    starts = set()
+    for length in (466, 722, 978, 1234):
+        save_weights(path, {"a": torch.ones(1)}, architecture={"n": "x" * length}, about={})
+        starts.add(path.read_bytes()[:2])
+        assert read_weights(path).architecture == {"n": "x" * length}
+    assert starts == {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"}
+
+
+def test_numbers_of_8_bits_are_looked_at_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    eight = torch.tensor([1.0, 2.0]).to(torch.float8_e4m3fn)
+    save_weights(path, {"a": eight}, architecture={}, about={})
+    assert torch.equal(read_weights(path).state["a"].float(), eight.float())
+    bad = torch.tensor([float("nan")]).to(torch.float8_e4m3fn)
+    with pytest.raises(ConvergenceError, match="a is not finite"):
+        save_weights(path, {"a": bad}, architecture={}, about={})
+
+
 def test_tensors_that_share_memory_are_both_written(tmp_path: Path) -> None:
     shared = torch.ones(2)
     path = tmp_path / "a.safetensors"
@@ -88,7 +108,20 @@ def test_a_pickled_checkpoint_is_refused_as_unsafe(tmp_path: Path) -> None:
         read_weights(tmp_path / "a.ckpt")
 
 
-@pytest.mark.parametrize("content", [b"\x89HDF\r\n\x1a\n" + bytes(100), b"not weights at all"])
+def with_header(text: bytes) -> bytes:
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89HDF\r\n\x1a\n" + bytes(100),
+        b"not weights at all",
+        with_header(b'{"a":{"data_offsets":[0,Infinity]}}'),
+        with_header(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+    ],
+    ids=["hdf5", "text", "endless", "deep"],
+)
 def test_another_kind_of_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(RefusedInputError, match="is not a safetensors file"):
@@ -97,7 +130,13 @@ def test_another_kind_of_file_is_refused(content: bytes, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "metadata",
-    [None, {"format": "pt"}, {"medconsist": "[]"}, {"medconsist": '{"format":"other"}'}],
+    [
+        None,
+        {"format": "pt"},
+        {"medconsist": "[]"},
+        {"medconsist": '{"format":"other"}'},
+        {"medconsist": '{"about":{"a":1},"architecture":{},"format":"medconsist-weights-1"}'},
+    ],
     ids=str,
 )
 def test_safetensors_without_our_metadata_are_refused(

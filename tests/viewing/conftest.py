@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medconsist.results.schema import Metric, Result, ResultFields, Times
+from medconsist.results.methods import SHOWN_FIRST
+from medconsist.results.schema import Metric, ModelRecord, Result, ResultFields, Times
 from medconsist.results.store import ResultStore
 from medconsist.results.trust import Score, TrustRecord
 
 AXES = ("slices", "height", "width")
 MAPS = ("not_determined", "refutable_contrast", "matched_filter")
+REASON = f"{SHOWN_FIRST} compressed sensing. The network's error is above, 2 > 1 sigma^2."
 START = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 
 
@@ -28,6 +30,21 @@ def phantom() -> np.ndarray:
 
 
 WriteResult = Callable[..., Result]
+
+
+def network_second() -> dict[str, Any]:
+    """Return what a result says in which a simulation-trained network is shown second."""
+    settings = {"name": "cirim", "weights_sha256": "cd" * 32}
+    asked = {"reconstruction": settings, "cs": _settings(0.005)}
+    return {
+        "images": {"cirim": 0.9 * _images()["zerofilled"]},
+        "methods": {"reconstruction": "cs", "cirim": "cirim", "zerofilled": "zerofilled"},
+        "fields": {
+            "config": {"methods": asked},
+            "model": ModelRecord(name="cirim", sha256="cd" * 32, trained_on="simulation"),
+            "notes": (REASON,),
+        },
+    }
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +63,7 @@ def _write(
     array: dict[str, Any] | None = None,
     images: dict[str, np.ndarray] | None = None,
     maps: tuple[str, ...] = MAPS,
+    methods: dict[str, str] | None = None,
 ) -> Result:
     store = ResultStore(root, "brain")
     when = START + timedelta(minutes=minutes)
@@ -63,7 +81,8 @@ def _write(
     made = ResultFields(**settings | (fields or {}))
     with store.draft(case, made.key) as draft:
         for role, values in (_images() | (images or {})).items():
-            draft.add_array(role, values, axes=AXES, **array or {})
+            facts = {"method": (methods or {}).get(role), **(array or {})}
+            draft.add_array(role, values, axes=AXES, **facts)
         draft.add_array("sampling_mask", _mask(), axes=AXES)
         for role in maps:
             draft.add_array(role, _map(role), axes=AXES, **array or {})

@@ -1,5 +1,6 @@
 """The page script run by Streamlit's own test harness, on results of the real store."""
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from medconsist.results.store import ResultStore
 from medconsist.results.trust import Score, TrustRecord
 from medconsist.viewing.launch import page
 from medconsist.viewing.markup import NOTICE
+from tests.viewing.conftest import REASON, network_second
 
 WriteResult = Any
 SCORE = Score(name="share", value=0.1, unit="1", n=9, meaning="A share.")
@@ -182,6 +184,51 @@ def test_the_width_of_the_feature_stands_beside_its_map_and_its_scores(
     write_result(tmp_path, fields={"trust": trust}, maps=("refutable_contrast",))
     shown = words(opened(tmp_path, monkeypatch))
     assert shown.count("Stated width of a feature: 2.5 pixels at half of its height.") == 2
+
+
+def test_a_network_is_labelled_and_the_order_has_its_reason(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(tmp_path, **network_second())
+    app = opened(tmp_path, monkeypatch)
+    shown = words(app)
+    assert "cirim: simulation-trained" in shown
+    assert html.escape(REASON) in shown
+    assert f"cirim (no card, simulation-trained), sha256 {'cd' * 32}" in shown
+    assert re.search(r"<b>Reconstruction</b><span[^>]*>Compressed sensing, lambda 0.005", shown)
+    assert re.search(r"<b>CIRIM</b><span[^>]*>simulation-trained", shown)
+
+
+def test_a_network_and_compressed_sensing_can_be_compared(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(tmp_path, **network_second())
+    app = opened(tmp_path, monkeypatch)
+    image, other = (
+        next(box for box in app.selectbox if box.label == label)
+        for label in ("Image", "Difference to")
+    )
+    assert image.value == "reconstruction"
+    assert image.options[0] == "Zero-filled"
+    assert "Reconstruction: Compressed sensing" in image.options
+    other.select("CIRIM (simulation-trained)").run()
+    assert "Reconstruction: Compressed sensing minus CIRIM (simulation-trained)" in words(app)
+
+
+def test_the_list_of_results_names_the_network_that_is_second(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(tmp_path, **network_second())
+    (label,) = opened(tmp_path, monkeypatch).selectbox(key="key scan-1").options
+    assert label.startswith("current · cs · cirim second")
+
+
+def test_a_result_without_a_network_has_no_such_label(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = words(opened(root, monkeypatch))
+    assert "simulation-trained" not in shown
+    assert 'class="mc-order"' not in shown
 
 
 def test_a_simulated_scan_is_called_so_at_the_top(

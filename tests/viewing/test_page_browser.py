@@ -21,6 +21,7 @@ from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.reading import Reading, open_reading
 from medconsist.viewing.trust_maps import draw_map, style_of
 from medconsist.viewing.windowing import to_uint8
+from tests.viewing.conftest import REASON, network_second
 
 pytestmark = pytest.mark.browser
 
@@ -34,6 +35,9 @@ def root(write_result: WriteResult, tmp_path_factory: pytest.TempPathFactory) ->
     folder: Path = tmp_path_factory.mktemp("results")
     write_result(folder, "scan-1")
     write_result(folder, "scan-2", fields={"patient": "p-9"})
+    network = network_second()
+    network["fields"]["patient"] = "p-99"
+    write_result(folder, "scan-3", **network)
     return folder
 
 
@@ -214,6 +218,21 @@ def test_another_case_is_reached_by_keyboard(watched: Watched) -> None:
     watched.page.keyboard.press("ArrowDown")
     expect(watched.page.get_by_role("heading", name="p-9 › scan-2")).to_be_visible(timeout=WAIT_MS)
     assert watched.errors == []
+
+
+def test_a_network_stands_second_with_its_label_and_the_reason(
+    browser: Browser, address: str, root: Path
+) -> None:
+    watched = open_page(browser, f"{address}/?case=scan-3")
+    expect(watched.page.get_by_text(REASON)).to_be_visible(timeout=WAIT_MS)
+    expect(watched.page.get_by_text("cirim: simulation-trained")).to_be_visible()
+    shown = open_reading(ResultStore(root, "brain").read("scan-3"))
+    values = shown.images["cirim"].values
+    assert values is not None
+    window = shown.presets["Auto"].window(shown.white)
+    assert (pixels(watched, "CIRIM, slice 2") == to_uint8(values[1], window)).all()
+    assert watched.errors == []
+    watched.page.close()
 
 
 def test_small_text_has_a_contrast_of_four_and_a_half_to_one(first_screen: Watched) -> None:

@@ -2,6 +2,9 @@
 
 import logging
 import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +14,7 @@ from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.evidence.features import object_mask, reference_intensity
 from medconsist.mri.evidence.refutability import feature_energy
 from medconsist.mri.evidence.withheld import WithheldConfig, WithheldError, withheld_error, withhold
+from medconsist.mri.forward import Measurement
 from medconsist.mri.lesions import (
     LesionRow,
     LesionStudy,
@@ -24,11 +28,18 @@ from medconsist.mri.prepare import Prepared, prepare
 from medconsist.mri.readers import read_kspace
 from medconsist.results.bench import BenchRow
 
-__all__ = ["REAL_SLICE", "SPEC_RESPONSE", "lesion_table", "refutability_table", "withheld_table"]
+__all__ = ["CASE", "CLASSICAL", "REAL_SLICE", "SPEC_RESPONSE", "Drawn", "Families", "lesion_table"]
+__all__ += ["lesions_of", "one_draw", "refutability_table", "withheld_rows", "withheld_table"]
 
 REAL_SLICE = Path("mri") / "sigpy_cartesian_ksp.npy"
 CASE = "real 8-coil slice"
 LAMBDAS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
+Families = Mapping[str, tuple[Method, ...]]
+CLASSICAL: Families = {
+    "zerofilled": (Zerofilled(),),
+    "cgsense": tuple(CgSense(lambda_=weight) for weight in LAMBDAS),
+    "cs": tuple(CompressedSensing(lambda_=weight) for weight in LAMBDAS),
+}
 SPLITS = 5
 # Measured with BART on this slice before anything here was written: percent of the peak of a 10 %
 # lesion that came back, and d' of a 10 % feature, at `WIDTHS` [pixels]. Neither the sites nor the
@@ -42,6 +53,30 @@ CONTRAST = 0.1
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One method in one draw.
+
+    Parameters
+    ----------
+    method
+        As it was chosen and fixed, without the withheld samples.
+    error
+        On the withheld samples.
+    cpu_s
+        Processor time of all threads, for choosing, fixing and one reconstruction [s].
+
+    Examples
+    --------
+    >>> Drawn.__dataclass_fields__["cpu_s"].type
+    <class 'float'>
+    """
+
+    method: Method
+    error: WithheldError
+    cpu_s: float
+
+
 def withheld_table(path: Path, *, seed: int) -> BenchTable:
     """Return the error on withheld samples of three methods, over five draws.
 
@@ -51,24 +86,31 @@ def withheld_table(path: Path, *, seed: int) -> BenchTable:
     scans.
     """
     prepared = prepare(read_kspace(path))
-    families: dict[str, tuple[Method, ...]] = {
-        "zerofilled": (Zerofilled(),),
-        "cgsense": tuple(CgSense(lambda_=weight) for weight in LAMBDAS),
-        "cs": tuple(CompressedSensing(lambda_=weight) for weight in LAMBDAS),
-    }
-    errors: dict[str, list[WithheldError]] = {name: [] for name in families}
+    draws = []
     for draw in range(SPLITS):
         logger.info("withheld samples: draw %d of %d", draw + 1, SPLITS)
-        generator = torch.Generator().manual_seed(seed + draw)
-        for name, error in _one_draw(prepared, families, generator).items():
-            errors[name].append(error)
+        draws.append(one_draw(prepared, CLASSICAL, torch.Generator().manual_seed(seed + draw)))
+    return BenchTable(tuple(withheld_rows(draws, seed=seed)))
+
+
+def withheld_rows(draws: Sequence[Mapping[str, Drawn]], *, seed: int) -> list[BenchRow]:
+    """Return relative error and chi-square of each method, the mean over draws.
+
+    Parameters
+    ----------
+    draws
+        Of `one_draw`, with ``"zerofilled"`` among the methods.
+    seed
+        Of the bootstrap.
+    """
     generator = torch.Generator().manual_seed(seed)
     rows = []
-    baseline = sum(error.nrmse for error in errors["zerofilled"]) / SPLITS
-    for name, found in errors.items():
+    baseline = sum(found["zerofilled"].error.nrmse for found in draws) / len(draws)
+    for name in draws[0]:
+        errors = [found[name].error for found in draws]
         for metric, values in {
-            "withheld NRMSE": [error.nrmse for error in found],
-            "withheld chi-square": [error.chi_square for error in found],
+            "withheld NRMSE": [error.nrmse for error in errors],
+            "withheld chi-square": [error.chi_square for error in errors],
         }.items():
             estimate = interval(values, unit="draw", generator=generator)
             is_share = metric == "withheld NRMSE"
@@ -87,12 +129,23 @@ def withheld_table(path: Path, *, seed: int) -> BenchTable:
                     seed=seed,
                 )
             )
-    return BenchTable(rows=tuple(rows))
+    return rows
 
 
-def _one_draw(
-    prepared: Prepared, families: dict[str, tuple[Method, ...]], generator: torch.Generator
-) -> dict[str, WithheldError]:
+def one_draw(
+    prepared: Prepared, families: Families, generator: torch.Generator
+) -> dict[str, Drawn]:
+    """Withhold samples, choose and fix each method on the others, and measure its error.
+
+    Parameters
+    ----------
+    prepared
+        The slice.
+    families
+        Name to candidates; of several, the best on a tenth of the others is taken.
+    generator
+        Draws both tenths.
+    """
     config = WithheldConfig(unit="point")
     measurement, region = prepared.measurement, prepared.calibration
     report = withhold(measurement.mask, keep_region=region, config=config, generator=generator)
@@ -102,12 +155,15 @@ def _one_draw(
     def tuning_error(method: Method) -> float:
         return withheld_error(method.fixed(seen).solve, seen, tuning).nrmse
 
-    errors = {}
+    found = {}
     for name, candidates in families.items():
+        begin = time.process_time()
         best = candidates[0] if len(candidates) == 1 else min(candidates, key=tuning_error)
-        logger.info("  %s", best)
-        errors[name] = withheld_error(best.fixed(seen).solve, measurement, report)
-    return errors
+        logger.info("  %s", best.name if best.learned else best)
+        fixed = best.fixed(seen)
+        error = withheld_error(fixed.solve, measurement, report)
+        found[name] = Drawn(fixed, error, time.process_time() - begin)
+    return found
 
 
 def lesion_table(path: Path, *, seed: int) -> BenchTable:
@@ -117,8 +173,14 @@ def lesion_table(path: Path, *, seed: int) -> BenchTable:
     where all coils see alike, comes nearer to them, and was looked at because of that. Unit of
     analysis: the site; all are of one scan.
     """
-    prepared = prepare(read_kspace(path))
-    measurement = prepared.measurement
+    measurement = prepare(read_kspace(path)).measurement
+    methods: tuple[Method, ...] = (CompressedSensing(), CgSense())
+    fixed = {method.name: method.fixed(measurement) for method in methods}
+    return lesions_of(fixed, measurement, seed=seed)
+
+
+def lesions_of(methods: Mapping[str, Method], measurement: Measurement, *, seed: int) -> BenchTable:
+    """Return the rows of `lesion_table` for fixed methods; the sites depend on the seed alone."""
     anatomy = CompressedSensing()(measurement)
     study = LesionStudy(contrast=CONTRAST, fwhm_px=WIDTHS)
     generator = torch.Generator().manual_seed(seed)
@@ -127,22 +189,19 @@ def lesion_table(path: Path, *, seed: int) -> BenchTable:
         "all over": scattered_sites(anatomy, study, generator=generator),
     }
     rows = []
-    methods: tuple[Method, ...] = (CompressedSensing(), CgSense())
-    for method in methods:
+    for name, method in methods.items():
         for place, sites in places.items():
-            logger.info("lesions, %s: %s", place, method)
-            responses = lesion_responses(
-                method.fixed(measurement), measurement, anatomy, sites=sites, study=study
-            )
-            known = SPEC_RESPONSE[method.name]
+            logger.info("lesions, %s: %s", place, name)
+            responses = lesion_responses(method, measurement, anatomy, sites=sites, study=study)
+            known = SPEC_RESPONSE.get(name, (None,) * len(WIDTHS))
             for row, wanted in zip(
-                lesion_rows(method.name, responses, generator=generator), known, strict=True
+                lesion_rows(name, responses, generator=generator), known, strict=True
             ):
                 rows += _lesion_pair(row, place, wanted, seed)
     return BenchTable(tuple(rows))
 
 
-def _lesion_pair(row: LesionRow, place: str, known: float, seed: int) -> list[BenchRow]:
+def _lesion_pair(row: LesionRow, place: str, known: float | None, seed: int) -> list[BenchRow]:
     """Return the row of the lesions and the row of the shams beside them."""
     return [
         BenchRow(

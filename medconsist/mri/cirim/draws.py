@@ -30,10 +30,16 @@ class MaskDraw:
         Least and largest, drawn uniformly. A one-dimensional mask has at least four lines beside
         its centre, whatever is drawn: at 64 columns that is 8, at 32 columns 4.
     center_lines
-        Fully sampled lines of one-dimensional masks, as a share of all lines.
+        Fully sampled lines of one-dimensional masks, as a share of all lines; at least four.
     center
         Least and largest side of the fully sampled square of two-dimensional masks, as a share of
-        the smaller side; drawn uniformly.
+        the smaller side; drawn uniformly, at least four samples.
+
+    Raises
+    ------
+    RefusedInputError
+        A range that is none, or a centre that alone has as many samples as the largest
+        acceleration leaves.
 
     Examples
     --------
@@ -50,6 +56,14 @@ class MaskDraw:
         least, most = self.acceleration
         if not 1 < least <= most < math.inf:
             msg = f"acceleration got {self.acceleration}; allowed: 1 < least <= largest, finite."
+            raise RefusedInputError(msg)
+        low, high = self.center
+        if not (0 <= low <= high and high**2 < 1 / most and 0 <= self.center_lines < 1 / most):
+            msg = (
+                f"center got {self.center} and center_lines {self.center_lines}; allowed: "
+                f"0 <= least <= largest < {most**-0.5:.3g} and 0 to {1 / most:.3g}, so that an "
+                f"acceleration of {most:g} leaves more than the centre."
+            )
             raise RefusedInputError(msg)
 
     def __call__(self, shape: tuple[int, int], generator: Generator) -> PlaneMask:

@@ -69,7 +69,8 @@ def from_atommic(state_dict: Mapping[str, Tensor], *, steps: int) -> Cirim:
     Raises
     ------
     RefusedInputError
-        Names or shapes that do not belong to this network, or another precision.
+        Names or shapes that do not belong to this network, another precision, or values that are
+        not finite.
 
     Examples
     --------
@@ -117,8 +118,8 @@ def from_direct(state_dict: Mapping[str, Tensor], *, steps: int) -> Cirim:
     Raises
     ------
     RefusedInputError
-        Names or shapes that do not belong to this network, another precision, or weights of
-        ``no_parameter_sharing=False``.
+        Names or shapes that do not belong to this network, another precision, values that are not
+        finite, or weights of ``no_parameter_sharing=False``.
     """
     names = _Names("direct", state_dict, r"^(?P<prefix>(?:.*\.)?)block_list\.(\d+)\.")
     if f"{names.block(0)}dc_weight" in state_dict:
@@ -227,6 +228,8 @@ class _Names:
         foreign = {name: self._foreign(name) for name in shapes}
         self._check({foreign[name]: shape for name, shape in shapes.items()})
         state = {name: self._converted(name, self._state[foreign[name]]) for name in shapes}
+        if bad := [foreign[name] for name, tensor in state.items() if not tensor.isfinite().all()]:
+            self._refuse(f"{bad[0]} holds values that are not finite")
         network.load_state_dict(state, assign=True)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub
 

@@ -87,7 +87,7 @@ def supervised_loss(
     predictions
         Of `Cirim`.
     reference
-        Magnitude ``|x*|``, not zero throughout a slice.
+        Magnitude ``|x*|``, finite and not zero throughout a slice.
     distance, weighting
         See above and `step_weights`.
 
@@ -96,7 +96,7 @@ def supervised_loss(
     ShapeError
         Predictions and reference differ in slices or plane.
     RefusedInputError
-        A name is not allowed, or a reference is zero throughout.
+        A name is not allowed, or a reference is zero throughout or not finite.
     """
     cascades, steps, slices, _, height, width = predictions.shape
     if reference.shape != (slices, height, width):
@@ -107,8 +107,8 @@ def supervised_loss(
         raise ShapeError(msg)
     weights = step_weights(weighting, cascades, steps).to(reference)
     largest = reference.flatten(1).amax(1)[:, None, None]
-    if not bool((largest > 0).all()):
-        msg = "a reference is zero throughout: its slice shows nothing to learn from; leave it out."
+    if not bool(((largest > 0) & largest.isfinite()).all()):
+        msg = "a reference is zero throughout or not finite: nothing to learn from; leave it out."
         raise RefusedInputError(msg)
     found = magnitudes(predictions) / largest
     wanted = (reference / largest).expand_as(found)

@@ -10,12 +10,14 @@ import torch
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.network import Cirim
+from medconsist.mri.methods import CgSense, CompressedSensing, Zerofilled
 from medconsist.results.schema import ModelRecord
 from medconsist.training.weights import StoredWeights, read_weights
 
 __all__ = ["SHIPPED", "LearnedModel", "build_network", "load_model"]
 
 SHIPPED = ("cirim", "rim", "irim", "cirim-explicit")
+_CLASSICAL = tuple(str(kind.name) for kind in (CompressedSensing, CgSense, Zerofilled))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,8 @@ def load_model(source: Path | str) -> LearnedModel:
     MissingInputError
         There is no such file.
     RefusedInputError
-        The file is not one of ours, or its weights do not belong to its architecture.
+        The file is not one of ours, its weights do not belong to its architecture, or it is named
+        as a classical method, for which its images would be taken.
     UnsafeFileError, TruncatedFileError
         As their names say.
     """
@@ -87,6 +90,12 @@ def load_model(source: Path | str) -> LearnedModel:
             f"file, or one of {', '.join(SHIPPED)}."
         )
         raise MissingInputError(msg)
+    if path.stem in _CLASSICAL:
+        msg = (
+            f"the weights {path.name} are named as a classical method, for which their images "
+            f"would be taken; allowed: any name but {', '.join(_CLASSICAL)}. Rename the file."
+        )
+        raise RefusedInputError(msg)
     return _model(read_weights(path), path.stem, str(path))
 
 

@@ -89,7 +89,8 @@ class Cirim(nn.Module):
     """Cascades of recurrent inference machines; with one cascade RIM or IRIM.
 
     Any number of coils and any size: the network sees image and gradient alone. Each map set is
-    updated by the same weights, with the gradient of all sets together.
+    updated by the same weights, with the gradient of all sets together. Images and gradients keep
+    the precision of the samples; convolutions are of that of the weights.
 
     Parameters
     ----------
@@ -199,7 +200,8 @@ class Cirim(nn.Module):
         sigma: Tensor,
     ) -> tuple[Tensor, Hidden]:
         before = None if first is None else cast("Hidden", (first, second))
-        update, hidden = block(self._features(x, gradient(x), sigma), before)
+        features = self._features(x, gradient(x), sigma).to(block.out.weight.dtype)
+        update, hidden = block(features, before)
         if self.config.update == "rectified":
             update = update.relu()
         change = torch.complex(*update.to(x.real.dtype).unbind(1))

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from torch import Generator, Tensor, nn
 
-from medconsist.metrics.image import nmse, psnr, ssim
+from medconsist.errors import RefusedInputError
+from medconsist.metrics.image import image_quality
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.draws import Acquisition, MaskDraw, draw_acquisition, undersample
 from medconsist.mri.cirim.loss import Distance, Weighting, supervised_loss
@@ -17,7 +19,6 @@ from medconsist.training.objective import Objective
 
 __all__ = ["Supervised", "SupervisedConfig"]
 
-_METRICS = {"ssim": ssim, "nmse": nmse, "psnr": psnr}
 _VALIDATION_SEED = 0
 
 
@@ -41,6 +42,11 @@ class SupervisedConfig:
     low_memory
         See `Cirim.forward`.
 
+    Raises
+    ------
+    RefusedInputError
+        Fewer than 1 slice a step, a size below 1 or steps below 0.
+
     Examples
     --------
     >>> SupervisedConfig().distance
@@ -56,6 +62,14 @@ class SupervisedConfig:
     small_steps: int = 0
     low_memory: bool = False
 
+    def __post_init__(self) -> None:
+        if min(self.batch, self.small) < 1 or self.small_steps < 0:
+            msg = (
+                f"got batch {self.batch}, small {self.small} and small_steps {self.small_steps}; "
+                "allowed: at least 1, 1 and 0."
+            )
+            raise RefusedInputError(msg)
+
 
 class Supervised(Objective):
     """Scans of the simulator with their references; batch = f(seed, step).
@@ -70,6 +84,11 @@ class Supervised(Objective):
         What `evaluate` scores, each slice with one mask; None scores nothing.
     about
         What the weights file says beside what was trained on: the recipe, the model card.
+
+    Raises
+    ------
+    RefusedInputError
+        The lower resolution is no divisor of the pool's.
 
     Examples
     --------
@@ -91,6 +110,13 @@ class Supervised(Objective):
         *,
         about: Mapping[str, str] | None = None,
     ) -> None:
+        plane = pool.reference.shape[-1]
+        if config.small_steps and plane % config.small:
+            msg = (
+                f"small got {config.small} beside scans of {plane} x {plane}; allowed: a divisor "
+                f"of {plane}, or small_steps 0, which leaves it out."
+            )
+            raise RefusedInputError(msg)
         self.config = config
         self._about = dict(about or {})
         self._pool = pool
@@ -128,14 +154,13 @@ class Supervised(Objective):
         """Return mean SSIM, NMSE and PSNR over the validation slices."""
         if self._validation is None:
             return {}
-        found: dict[str, list[float]] = {name: [] for name in _METRICS}
+        device = next(network.parameters()).device
+        found = []
         for one in self._validation:
-            parameter = next(network.parameters())
-            seen = one.to(parameter.device)
+            seen = one.to(device)
             image = network(seen.samples, seen.mask, seen.maps, seen.sigma)[-1, -1, :, 0].abs()
-            for name, metric in _METRICS.items():
-                found[name].append(float(metric(image.cpu(), one.reference)))
-        return {name: sum(values) / len(values) for name, values in found.items()}
+            found.append(image_quality(image.cpu(), one.reference))
+        return {name: fmean(values[name] for values in found) for name in found[0]}
 
     def architecture(self) -> dict[str, Any]:
         """Return what builds the network again."""

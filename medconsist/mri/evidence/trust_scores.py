@@ -9,11 +9,20 @@ from medconsist.shapes import ComplexImages, RealImages
 __all__ = ["map_scores", "residual_score", "withheld_scores"]
 
 
-def withheld_scores(errors: list[WithheldError]) -> list[Score]:
-    """Return three scores per draw; with several draws their names carry its number."""
+def withheld_scores(errors: list[WithheldError], *, of: str = "") -> list[Score]:
+    """Return three scores per draw; with several draws their names carry its number.
+
+    Parameters
+    ----------
+    errors
+        One per draw.
+    of
+        Role of the image, where it is not the one that is shown first; the names end with it.
+    """
     scores = []
+    about = f" This is about {of}, which is shown beside the reconstruction." if of else ""
     for number, error in enumerate(errors):
-        suffix = "" if len(errors) == 1 else f"_{number}"
+        suffix = (f"_{of}" if of else "") + ("" if len(errors) == 1 else f"_{number}")
         scores += [
             Score(
                 name="withheld_error" + suffix,
@@ -24,7 +33,7 @@ def withheld_scores(errors: list[WithheldError]) -> list[Score]:
                 meaning=(
                     "Mean squared error on measured samples that the reconstruction did not see, "
                     "in units of the noise; 1 is the noise floor. No method can be expected below "
-                    "it: a value below 1 says that the noise level was estimated too high."
+                    "it: a value below 1 says that the noise level was estimated too high." + about
                 ),
             ),
             Score(
@@ -35,7 +44,7 @@ def withheld_scores(errors: list[WithheldError]) -> list[Score]:
                 expectation=error.nrmse_floor,
                 meaning=(
                     "The same error as a share of the withheld signal; the expected value is what "
-                    "noise alone gives."
+                    "noise alone gives." + about
                 ),
             ),
             Score(
@@ -46,7 +55,7 @@ def withheld_scores(errors: list[WithheldError]) -> list[Score]:
                 expectation=0.0,
                 meaning=(
                     "The part of the squared error on withheld samples that noise does not "
-                    "explain, as a share of their energy."
+                    "explain, as a share of their energy." + about
                 ),
             ),
         ]

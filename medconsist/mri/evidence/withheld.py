@@ -20,7 +20,10 @@ from medconsist.mri.forward import Measurement
 from medconsist.mri.pattern import full_axis
 from medconsist.shapes import Array
 
-__all__ = ["WithheldConfig", "WithheldError", "withheld_error", "withhold"]
+__all__ = ["Unit", "WithheldConfig", "WithheldError", "centre_of", "line_axis"]
+__all__ += ["withheld_error", "withhold"]
+
+Unit = Literal["point", "line", "pattern"]
 
 _CENTRE = 4  # samples of the centre that are always seen (SSDU, doi:10.1002/mrm.28378)
 
@@ -47,7 +50,7 @@ class WithheldConfig:
     """
 
     fraction: float = 0.1
-    unit: Literal["point", "line", "pattern"] = "pattern"
+    unit: Unit = "pattern"
     splits: int = 1
 
     def __post_init__(self) -> None:
@@ -109,7 +112,7 @@ def withhold(
     RefusedInputError
         Lines are asked for, and the mask is not made of lines.
     """
-    always = (keep_region | _centre(mask)).to(generator.device)
+    always = (keep_region | centre_of(mask)).to(generator.device)
     observed = mask.to(generator.device)
     split = random_split(
         observed,
@@ -122,7 +125,8 @@ def withhold(
         outside = int((observed & ~always).sum())
         msg = (
             f"a fraction {config.fraction} of the {outside} samples outside the kept region is "
-            "none in some slice; take a larger fraction, or unit='point'."
+            "none in some slice: nothing can be withheld; take a larger fraction, or unit='point'. "
+            "A scan that is all calibration has nothing to learn or to judge from."
         )
         raise NothingToWithholdError(msg)
     return Split(split.keep.to(mask.device), split.hold.to(mask.device))
@@ -175,7 +179,16 @@ def _power(samples: Tensor) -> float:
     return float(samples.abs().square().sum(dtype=torch.float64))
 
 
-def _lines(mask: Tensor, unit: str) -> Tensor | None:
+def line_axis(
+    mask: Bool[Tensor, "masks height width"], unit: Unit
+) -> Literal["height", "width"] | None:
+    """Return the axis along which what is withheld runs; None for single positions.
+
+    Raises
+    ------
+    RefusedInputError
+        Lines are asked for, and the mask is not made of lines.
+    """
     axis = full_axis(mask)
     if unit == "pattern":
         unit = "point" if axis is None or bool(mask.all()) else "line"
@@ -187,14 +200,22 @@ def _lines(mask: Tensor, unit: str) -> Tensor | None:
             "unit='pattern'."
         )
         raise RefusedInputError(msg)
-    height, width = mask.shape[1:]
-    if axis == "height":
-        return torch.arange(width, device=mask.device).expand(height, width)
-    return torch.arange(height, device=mask.device)[:, None].expand(height, width)
+    return axis
 
 
-def _centre(mask: Tensor) -> Tensor:
+def centre_of(mask: Bool[Tensor, "masks height width"]) -> Bool[Tensor, "height width"]:
+    """Return the central 4 x 4 positions, which are always seen."""
     centre = torch.zeros(mask.shape[1:], dtype=torch.bool, device=mask.device)
     top, left = (max(n // 2 - _CENTRE // 2, 0) for n in mask.shape[1:])
     centre[top : top + _CENTRE, left : left + _CENTRE] = True
     return centre
+
+
+def _lines(mask: Tensor, unit: Unit) -> Tensor | None:
+    axis = line_axis(mask, unit)
+    height, width = mask.shape[1:]
+    if axis is None:
+        return None
+    if axis == "height":
+        return torch.arange(width, device=mask.device).expand(height, width)
+    return torch.arange(height, device=mask.device)[:, None].expand(height, width)

@@ -69,8 +69,16 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             to_child.write(json.dumps(request).encode() + b"\n")
             to_child.flush()
-        header = self._header(stream)
-        arrays = {str(item["name"]): self._array(stream, item) for item in header["arrays"]}
+        try:
+            header = self._header(stream)
+            kinds = [_kind(item) for item in header["arrays"]]
+            claimed = sum(prod(shape) * dtype.itemsize for _, dtype, shape in kinds)
+            check_budget(self.path, claimed, self.budget_bytes)
+            arrays = {name: self._array(stream, dtype, shape) for name, dtype, shape in kinds}
+        except MedconsistError:
+            raise
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise _crashed(self.path) from error
         return header, arrays
 
     def _header(self, stream: IO[bytes]) -> dict[str, Any]:
@@ -84,11 +92,9 @@ class Child:
             raise (kind if good else RefusedInputError)(header["message"])
         return header
 
-    def _array(self, stream: IO[bytes], item: dict[str, Any]) -> Shaped[np.ndarray, "..."]:
-        """Read one array; the child is not trusted either, so size and type are checked again."""
-        dtype = np.dtype(item["dtype"])
-        shape = tuple(int(n) for n in item["shape"])
-        check_budget(self.path, prod(shape) * dtype.itemsize, self.budget_bytes)
+    def _array(
+        self, stream: IO[bytes], dtype: "np.dtype[Any]", shape: tuple[int, ...]
+    ) -> Shaped[np.ndarray, "..."]:
         array = np.empty(shape, dtype=dtype)
         bytes_of_array = array.reshape(-1).view(np.uint8)
         filled = 0
@@ -138,9 +144,18 @@ def open_in_child(worker: str, path: Path, *, budget_bytes: int) -> Iterator[Chi
                     process.stdin.close()
 
 
+def _kind(item: dict[str, Any]) -> tuple[str, "np.dtype[Any]", tuple[int, ...]]:
+    """Return name, type and shape of an announced array; the child is not trusted either."""
+    dtype, shape = np.dtype(item["dtype"]), tuple(int(n) for n in item["shape"])
+    if dtype.hasobject or min(shape, default=0) < 0:
+        msg = f"no array is of {dtype} and {shape}"
+        raise ValueError(msg)
+    return str(item["name"]), dtype, shape
+
+
 def _crashed(path: Path) -> TruncatedFileError:
     msg = (
-        f"{path.name} could not be read: the process that parsed it ended early, so the file is "
-        "damaged or hostile. Copy it again from its source."
+        f"{path.name} could not be read: the process that parsed it ended early or ran out of "
+        "time, so the file is damaged or hostile. Copy it again from its source."
     )
     return TruncatedFileError(msg)

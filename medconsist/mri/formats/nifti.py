@@ -26,6 +26,7 @@ def write_nifti(
     *,
     voxel_size_mm: tuple[float | None, float | None, float | None],
     affine: Float[Tensor, "4 4"] | None,
+    label: str = "",
 ) -> None:
     """Write a real image as float32 NIfTI-1 (``.nii`` or ``.nii.gz``), atomically.
 
@@ -44,6 +45,9 @@ def write_nifti(
         Slice, row, column spacing [mm]; None where unknown.
     affine
         Voxel index (column, row, slice) to patient millimetres, right-anterior-superior.
+    label
+        What must stand beside the image, e.g. ``"cirim, simulation-trained"``; it goes into the
+        description, which holds 79 letters and is cut.
 
     Raises
     ------
@@ -67,7 +71,8 @@ def write_nifti(
     file.header.set_xyzt_units("unknown" if unknown else "mm")
     said = f"; spacing unknown: {' '.join(unknown)}" if unknown else ""
     said += "; orientation unknown" if affine is None else ""
-    file.header["descrip"] = f"medconsist, research use only{said}"[:79].encode()
+    named = f"{label}; " if label else ""
+    file.header["descrip"] = f"{named}medconsist, research use only{said}".encode()[:79]
     _set_orientation(file, affine)
     content: bytes = file.to_bytes()
     # No time stamp: the same image gives the same bytes, and so the same sha256.

@@ -55,6 +55,8 @@ def acquired_mask(
     """
     nonzero = (volume.data != 0).any(1)
     _refuse_empty(nonzero)
+    if volume.acquired is not None:
+        nonzero = volume.acquired.expand_as(nonzero)
     notes = _dead_coils(volume.data)
     mask = volume.mask if given is None else given
     if mask is None and volume.acquired is not None:

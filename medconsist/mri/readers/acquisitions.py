@@ -7,7 +7,7 @@ from enum import IntEnum
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-__all__ = ["Acquisitions", "Encoding", "Fetch", "Role"]
+__all__ = ["PLACED", "Acquisitions", "Encoding", "Fetch", "Role"]
 
 Rows = Int[np.ndarray, " rows"]
 Vectors = Float[np.ndarray, "rows 3"]
@@ -28,6 +28,10 @@ class Role(IntEnum):
     NOISE = 1
     CALIBRATION = 2
     OTHER = 3
+
+
+PLACED = (Role.IMAGE, Role.CALIBRATION)
+"""Readouts that may come onto the grid."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.formats.foreign_hdf5 import ForeignHdf5
-from medconsist.mri.readers.acquisitions import Acquisitions, Encoding, Role
+from medconsist.mri.readers.acquisitions import PLACED, Acquisitions, Encoding, Role
 from medconsist.mri.readers.ismrmrd_header import (
     IsmrmrdHeader,
     asked_matrix,
@@ -77,6 +77,7 @@ def read_ismrmrd(file: ForeignHdf5, *, frame: int | None) -> Volume:
             frame=frame,
             budget_bytes=file.budget_bytes,
             calibration=header.calibration_mode in _EMBEDDED,
+            noise_bandwidth=header.noise_bandwidth or 1.0,
         ),
     )
     return volume_of_readouts(placed, header, name=name)
@@ -185,7 +186,7 @@ def _acquisitions(heads: dict[str, Shaped[np.ndarray, "..."]], name: str) -> Acq
     role[np.any([_flag(flags, other) for other in _OTHER], axis=0)] = Role.OTHER
     role[heads["encoding_space_ref"] > 0] = Role.OTHER
     role[_flag(flags, _NOISE)] = Role.NOISE
-    reversed_ones = int((_flag(flags, _REVERSE) & (role == Role.IMAGE)).sum())
+    reversed_ones = int((_flag(flags, _REVERSE) & np.isin(role, PLACED)).sum())
     if reversed_ones:
         msg = (
             f"{name} holds {reversed_ones} reversed readouts (echo planar), which need a phase "

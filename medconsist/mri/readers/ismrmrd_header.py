@@ -6,8 +6,10 @@ from xml.etree import ElementTree as ET
 
 from medconsist.errors import UnsafeFileError
 
-__all__ = ["IsmrmrdHeader", "asked_matrix", "parse_ismrmrd_header"]
+__all__ = ["LONGEST_MATRIX", "IsmrmrdHeader", "asked_matrix", "parse_ismrmrd_header"]
 
+LONGEST_MATRIX = 2**31
+"""Points along an axis that no header means: the number is damaged, and taken as not given."""
 _SAME_SPACING = 0.01  # headers round fields of view to whole millimetres
 _SPACE = "{http://www.ismrm.org/ISMRMRD}"
 
@@ -38,6 +40,8 @@ class IsmrmrdHeader:
     calibration_mode: str | None = None
     """How calibration lines of parallel imaging relate to the image, e.g. ``"embedded"``."""
     field_strength_t: float | None = None
+    noise_bandwidth: float | None = None
+    """Noise power of the noise scan as a share of that of a flat receiver, 0.1 to 1."""
 
 
 def parse_ismrmrd_header(text: str) -> IsmrmrdHeader | None:
@@ -62,6 +66,7 @@ def parse_ismrmrd_header(text: str) -> IsmrmrdHeader | None:
     encoded, recon = f"{encoding}/{_SPACE}encodedSpace", f"{encoding}/{_SPACE}reconSpace"
     limits = f"{encoding}/{_SPACE}encodingLimits/{_SPACE}kspace_encoding_step"
     parallel = f"{encoding}/{_SPACE}parallelImaging"
+    system = f"{_SPACE}acquisitionSystemInformation"
     return IsmrmrdHeader(
         encoded_matrix=_triple_int(root, f"{encoded}/{_SPACE}matrixSize"),
         encoded_fov_mm=_triple(root, f"{encoded}/{_SPACE}fieldOfView_mm"),
@@ -72,9 +77,8 @@ def parse_ismrmrd_header(text: str) -> IsmrmrdHeader | None:
         partition_centre=_whole(_number(root, f"{limits}_2/{_SPACE}center")),
         trajectory=_word(root, f"{encoding}/{_SPACE}trajectory"),
         calibration_mode=_word(root, f"{parallel}/{_SPACE}calibrationMode"),
-        field_strength_t=_positive(
-            _number(root, f"{_SPACE}acquisitionSystemInformation/{_SPACE}systemFieldStrength_T")
-        ),
+        field_strength_t=_positive(_number(root, f"{system}/{_SPACE}systemFieldStrength_T")),
+        noise_bandwidth=_share(_number(root, f"{system}/{_SPACE}relativeReceiverNoiseBandwidth")),
     )
 
 
@@ -118,8 +122,13 @@ def _positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
 
 
+def _share(value: float | None) -> float | None:
+    return value if value is not None and 0.1 <= value <= 1 else None
+
+
 def _whole(value: float | None) -> int | None:
-    return int(value) if value is not None and value >= 0 and value.is_integer() else None
+    whole = value is not None and 0 <= value < LONGEST_MATRIX and value.is_integer()
+    return int(value) if whole and value is not None else None
 
 
 def _triple(root: ET.Element, where: str) -> tuple[float | None, float | None, float | None]:

@@ -53,8 +53,10 @@ def common_frame(image: Acquisitions) -> Frame | None:
     position = image.position.astype(np.float64)
     slices, first = np.unique(image.slice, return_index=True)
     centres = position[first]
+    if not same or not np.isfinite(position).all():
+        return None
     moved = np.abs(position - centres[np.searchsorted(slices, image.slice)])
-    if not same or not np.isfinite(moved).all() or moved.max() > _UNIT:
+    if moved.max() > _UNIT:
         return None
     return Frame(axes[0], axes[1], axes[2], centres)
 

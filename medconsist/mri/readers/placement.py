@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite, prod
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,9 @@ def place(
     Sample k of a readout goes to index ``n // 2 - centre + k`` of n, line l to ``n // 2 -
     line_centre + l``. Readouts at the same place (averages, segments that overlap) are averaged.
     The noise scan is scaled to the noise of a sample on the grid: its standard deviation goes with
-    :math:`1 / \sqrt{\mathrm{dwell}}` and with :math:`1 / \sqrt{\mathrm{averages}}`.
+    :math:`1 / \sqrt{\mathrm{dwell}}` and with :math:`1 / \sqrt{\mathrm{averages}}`; where the
+    header says which share of the noise power the receiver let through at the full bandwidth of
+    the noise scan, it is divided by its root (Kellman and McVeigh 2005, doi:10.1002/mrm.20713).
 
     Parameters
     ----------
@@ -81,9 +84,9 @@ def place(
     slices, where = np.unique(image.slice, return_inverse=True)
     lengths, starts, more = _grid(image, encoding, path.name)
     shape = (len(slices), channels, *lengths[::-1])
-    check_budget(path, 8 * int(np.prod([int(n) for n in shape])), options.budget_bytes)
+    check_budget(path, 8 * prod(shape), options.budget_bytes)
     samples, counts = _filled(image, where.reshape(-1), starts, fetch, shape)
-    noise, about = _noise(heads, image, counts, fetch, path.name)
+    noise, about = _noise(heads, image, counts, fetch, path=path, options=options)
     return Placed(
         as_complex64(samples.transpose(0, 1, 4, 3, 2), name=path.name),
         torch.from_numpy(np.ascontiguousarray((counts > 0).transpose(0, 3, 2, 1))),
@@ -97,6 +100,8 @@ def place(
 class PlaceOptions:
     """Which frame, how many bytes at most, and whether calibration lines join the image.
 
+    ``noise_bandwidth`` is the noise power of the noise scan, as a share of that of a flat receiver.
+
     Examples
     --------
     >>> PlaceOptions(frame=None, budget_bytes=2**30).calibration
@@ -106,6 +111,7 @@ class PlaceOptions:
     frame: int | None
     budget_bytes: int
     calibration: bool = True
+    noise_bandwidth: float = 1.0
 
 
 def _with_calibration(
@@ -156,6 +162,9 @@ def _grid(
         (2, image.partition, encoding.partition_centre, "partition"),
     ):
         points = encoding.matrix[axis] or int(index.max()) + 1
+        if axis == 2 and points > 1 and (index == index[0]).all():
+            notes.append(f"The header encodes {points} partitions, the readouts hold one: planes.")
+            index, centre, points = 0 * index, None, 1
         at = index if centre is None else index + points // 2 - centre
         if (at.min() < 0 or at.max() >= points) and int(index.max()) < points:
             at = index
@@ -190,20 +199,21 @@ def _filled(
     counts = np.zeros((shape[0], *shape[2:]), dtype=np.uint16)
     for row, block in enumerate(_blocks(image, fetch)):
         start, line, partition = starts[:, row]
-        kept = block[:, image.first[row] : image.stop[row]]
-        across = slice(start, start + kept.shape[1])
-        samples[slices[row], :, partition, line, across] += kept
+        across = slice(start, start + block.shape[1])
+        samples[slices[row], :, partition, line, across] += block
         counts[slices[row], partition, line, across] += 1
     if counts.max() > 1:
         samples /= np.maximum(counts, 1)[:, None]
     return samples, counts
 
 
-def _blocks(image: Acquisitions, fetch: Fetch) -> Iterator[Complex[np.ndarray, "coils samples"]]:
-    flat = fetch(image.number)
-    ends = np.cumsum(image.channels * image.length)
+def _blocks(heads: Acquisitions, fetch: Fetch) -> Iterator[Complex[np.ndarray, "coils samples"]]:
+    """Yield what is kept of each readout."""
+    flat = fetch(heads.number)
+    ends = np.cumsum(heads.channels * heads.length)
     for row, block in enumerate(np.split(flat, ends[:-1])):
-        yield block.reshape(image.channels[row], image.length[row])
+        both = block.reshape(heads.channels[row], heads.length[row])
+        yield both[:, heads.first[row] : heads.stop[row]]
 
 
 def _noise(
@@ -211,7 +221,9 @@ def _noise(
     image: Acquisitions,
     counts: Shaped[np.ndarray, "slices partition line read"],
     fetch: Fetch,
-    name: str,
+    *,
+    path: Path,
+    options: PlaceOptions,
 ) -> tuple[NoiseSamples | None, tuple[str, ...]]:
     found = heads.where(heads.role == Role.NOISE)
     if not len(found.number):
@@ -219,17 +231,17 @@ def _noise(
     if (found.channels != image.channels[0]).any():
         return None, ("The noise scan has other channels than the image: left out.",)
     samples = as_complex64(
-        np.concatenate([*_blocks(found, fetch)], axis=1), name=f"{name}: noise scan"
+        np.concatenate([*_blocks(found, fetch)], axis=1), name=f"{path.name}: noise scan"
     )
     if samples.shape[1] < 2 or not bool((samples != 0).any()):
         return None, ("The noise scan is empty: left out.",)
     dwells = float(np.median(found.dwell_us)), float(np.median(image.dwell_us))
-    known = min(dwells) > 0
+    known = all(dwell > 0 and isfinite(dwell) for dwell in dwells)
     scale = (dwells[0] / dwells[1]) ** 0.5 if known else 1.0
-    scale /= float(np.median(counts[counts > 0])) ** 0.5
+    scale /= (options.noise_bandwidth * float(np.median(counts[counts > 0]))) ** 0.5
     note = (
         f"Noise scan of {samples.shape[1]} samples per coil, scaled by {scale:.4g} for sampling "
-        f"time{'' if known else ' (not known)'} and averages."
+        f"time{'' if known else ' (not known)'}, averages and receiver bandwidth."
     )
     return samples * scale, (note,)
 

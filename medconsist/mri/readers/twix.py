@@ -5,6 +5,7 @@ of Siemens' slice quaternions to the pixel order could not be checked on a scan 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from jaxtyping import Bool, Shaped
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.formats.child import Child, open_in_child
-from medconsist.mri.readers.acquisitions import Acquisitions, Encoding, Role
+from medconsist.mri.readers.acquisitions import PLACED, Acquisitions, Encoding, Role
 from medconsist.mri.readers.ismrmrd import volume_of_readouts
-from medconsist.mri.readers.ismrmrd_header import IsmrmrdHeader
+from medconsist.mri.readers.ismrmrd_header import LONGEST_MATRIX, IsmrmrdHeader
 from medconsist.mri.readers.placement import PlaceOptions, place
 from medconsist.mri.readers.volume import Volume
 
@@ -27,6 +28,11 @@ _CARTESIAN, _NO_REGRIDDING, _VOLUME = 1, 1, 4
 _NOT_AN_IMAGE = (
     *("RTFEEDBACK", "HPFEEDBACK", "REFPHASESTABSCAN", "PHASESTABSCAN", "PHASCOR", "noname60"),
     *("RETRO_DUMMYSCAN", "MDH_VOP", "SLICE_ACCEL_REFSCAN", "SLICE_ACCEL_PHASCOR"),
+)
+
+_ORDER = (
+    "Slices in the order of the scanner's counter, as a rule that of acquisition: neighbours here "
+    "need not be neighbours in the patient."
 )
 
 Flagged = Callable[[str], Bool[np.ndarray, " rows"]]
@@ -70,6 +76,8 @@ def read_twix_kspace(path: Path, *, budget_bytes: int, frame: int | None) -> Vol
         placed = place(
             heads, encoding, lambda rows: _fetch(child, columns, rows), path=path, options=options
         )
+    if len(placed.samples) > 1:
+        placed = replace(placed, notes=(*placed.notes, _ORDER))
     return volume_of_readouts(placed, header, name=path.name, kind="Siemens twix")
 
 
@@ -95,7 +103,7 @@ def _acquisitions(
 
     scan = columns["scan"]
     role = _roles(flagged, scan == len(protocols) - 1)
-    _refuse_other_sampling(protocols[-1], flagged("REFLECT") & (role == Role.IMAGE), name)
+    _refuse_other_sampling(protocols[-1], flagged("REFLECT") & np.isin(role, PLACED), name)
     dwells = np.array([protocol.get("dwell_ns", 0.0) for protocol in protocols]) / 1000
     # A noise scan inside the measurement has a sampling time of its own, which nothing states.
     inside = (role == Role.NOISE) & (scan == len(protocols) - 1)
@@ -148,7 +156,7 @@ def _refuse_other_sampling(
 
 def _header(protocol: dict[str, float]) -> IsmrmrdHeader:
     """Return matrix and field of view, oversampling included, in the words of ISMRMRD."""
-    read = protocol.get("samples", 0.0)
+    read = _points(protocol.get("samples", 0.0))
     over = (
         protocol.get("readout_oversampling", 1.0),
         1 + protocol.get("line_oversampling", 0.0),
@@ -157,9 +165,9 @@ def _header(protocol: dict[str, float]) -> IsmrmrdHeader:
     volume = protocol.get("dimension") == _VOLUME
     fov = tuple(protocol.get(key, 0.0) for key in ("read_fov_mm", "line_fov_mm", "thickness_mm"))
     matrix = (
-        int(read * over[0]) or None,
-        int(protocol.get("lines", 0.0)) or None,
-        int(protocol.get("partitions", 0.0)) or None if volume else 1,
+        _points((read or 0) * over[0]),
+        _points(protocol.get("lines", 0.0)),
+        _points(protocol.get("partitions", 0.0)) if volume else 1,
     )
     return IsmrmrdHeader(
         encoded_matrix=matrix,
@@ -168,10 +176,14 @@ def _header(protocol: dict[str, float]) -> IsmrmrdHeader:
             fov[1] * over[1] or None,
             (fov[2] * over[2] if volume else fov[2]) or None,
         ),
-        recon_matrix=(int(read) or None, None, None),
+        recon_matrix=(read, None, None),
         recon_fov_mm=(fov[0] or None, None, None),
         field_strength_t=protocol.get("field_strength_t") or None,
     )
+
+
+def _points(value: float) -> int | None:
+    return int(value) if 1 <= value < LONGEST_MATRIX else None
 
 
 def _common(values: Shaped[np.ndarray, " rows"]) -> int | None:

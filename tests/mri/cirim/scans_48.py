@@ -10,9 +10,13 @@ from medconsist.mri.scan_pool import PoolConfig, ScanPool
 SIDE = 12
 
 
-def scans(count: int, *, seed: int = 0, acceleration: float = 3.0) -> list[Measurement]:
+def scans(
+    count: int, *, seed: int = 0, acceleration: float = 3.0, snr: float = 30.0
+) -> list[Measurement]:
     """One slice each; the central 12 x 12 is fully sampled."""
-    pool = ScanPool.simulate(PoolConfig(scans=count, slices=1, size=48, coils=4, seed=seed))
+    pool = ScanPool.simulate(
+        PoolConfig(scans=count, slices=1, size=48, coils=4, seed=seed, snr=(snr, snr))
+    )
     generator = torch.Generator().manual_seed(seed)
     kind = Gaussian2D(acceleration=acceleration, center=(SIDE, SIDE))
     found = []

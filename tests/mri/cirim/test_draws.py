@@ -1,7 +1,8 @@
 """What a training step sees: a function of the generator, with the facts that it claims."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 import torch
@@ -160,3 +161,20 @@ def test_every_mask_has_a_sampled_centre() -> None:
 def test_impossible_accelerations_are_refused(acceleration: tuple[float, float]) -> None:
     with pytest.raises(RefusedInputError, match=r"acceleration got .*; allowed: 1 < least"):
         MaskDraw(acceleration=acceleration)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"center": (0.3, 0.1)},
+        {"center": (-0.1, 0.1)},
+        {"center": (0.1, 0.5)},
+        {"center_lines": 0.25},
+        {"center_lines": -0.1},
+        {"center_lines": math.nan},
+    ],
+    ids=repr,
+)
+def test_centres_that_would_hide_the_acceleration_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(RefusedInputError, match=r"largest < 0.5 and 0 to 0.25, so that an accel"):
+        replace(MaskDraw(acceleration=(2, 4)), **changes)

@@ -97,6 +97,7 @@ CHANGES: list[tuple[Callable[[State], dict[str, Tensor]], str]] = [
     (lambda s: {**s, FIRST: s[FIRST].half()}, r"torch.float16 instead of \(4, 4, 5, 5\)"),
     (lambda s: {**s, FIRST: s[FIRST][..., :3, :3]}, r"\(4, 4, 3, 3\) torch.float32 instead of"),
     (lambda s: {**s, FIRST: s[FIRST][0]}, "missing: .* with four axes"),
+    (lambda s: {**s, FIRST: s[FIRST] / 0}, "conv_layer.weight holds values that are not finite"),
     (
         lambda s: {**s, **{name.replace("module.1", "module.4"): w for name, w in s.items()}},
         r"its cascades are \[0, 1, 4\], with gaps",

@@ -175,6 +175,13 @@ def test_a_reference_of_another_shape_is_refused(generator: torch.Generator) -> 
         inspect.unwrap(supervised_loss)(predictions, reference[..., :10])
 
 
+@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
+def test_a_reference_that_shows_nothing_is_refused(value: float) -> None:
+    reference = torch.full((1, 12, 11), value)
+    with pytest.raises(RefusedInputError, match="zero throughout or not finite"):
+        supervised_loss(torch.ones(1, 1, 1, 1, 12, 11) + 0j, reference)
+
+
 def test_unknown_names_are_refused() -> None:
     """Behind the type checker, which refuses them first in the tests."""
     wrong: Any = "l2"

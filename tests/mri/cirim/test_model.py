@@ -116,3 +116,13 @@ def test_a_cut_file_is_refused(left: int, network: Cirim, tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(TruncatedFileError, match="Copy it again"):
         load_model(path)
+
+
+@pytest.mark.parametrize("name", ["cs", "cgsense", "zerofilled"])
+def test_weights_named_as_a_classical_method_are_refused(
+    name: str, network: Cirim, tmp_path: Path
+) -> None:
+    """Results name each image by its method, and label that of the network."""
+    path = saved(tmp_path / f"{name}.safetensors", network)
+    with pytest.raises(RefusedInputError, match=r"named as a classical method.*Rename the file"):
+        load_model(path)

@@ -284,3 +284,14 @@ def test_images_on_cuda_equal_those_on_cpu(unit: Any, generator: torch.Generator
             found = network.cuda()(*(value.cuda() for value in scan))
     assert found.is_cuda
     torch.testing.assert_close(found.cpu(), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("consistency", ["implicit", "explicit"])
+def test_double_samples_stay_double(consistency: Any, generator: torch.Generator) -> None:
+    network = lively(replace(SMALL, consistency=consistency, noise_input=True), generator)
+    samples, mask, maps, sigma = arguments(random_scan(generator))
+    with torch.no_grad():
+        single = network(samples, mask, maps, sigma)
+        double = network(samples.to(torch.complex128), mask, maps.to(torch.complex128), sigma)
+    assert double.dtype == torch.complex128
+    torch.testing.assert_close(double.to(torch.complex64), single, atol=1e-4, rtol=1e-4)

@@ -1,10 +1,12 @@
 """Theta and Lambda: what may be withheld, how many, where."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from medconsist.errors import NothingToWithholdError, RefusedInputError
-from medconsist.mri.cirim.sample_splits import SplitConfig, always_seen, split_samples
+from medconsist.mri.cirim.sample_splits import Density, SplitConfig, always_seen, split_samples
 from medconsist.mri.forward import Measurement
 
 SHAPE = (64, 48)
@@ -28,9 +30,9 @@ def lines() -> torch.Tensor:
     return mask
 
 
-@pytest.mark.parametrize("draw", ["uniform", "gaussian"])
+@pytest.mark.parametrize("draw", get_args(Density))
 def test_theta_and_lambda_make_up_omega_and_the_calibration_region_is_theta(
-    draw: str, generator: torch.Generator
+    draw: Density, generator: torch.Generator
 ) -> None:
     mask = points(generator)
     config = SplitConfig(draw=draw, calibration=12)
@@ -43,9 +45,9 @@ def test_theta_and_lambda_make_up_omega_and_the_calibration_region_is_theta(
     assert split.hold.flatten(1).sum(1).tolist() == wanted.tolist()
 
 
-@pytest.mark.parametrize("draw", ["uniform", "gaussian"])
+@pytest.mark.parametrize("draw", get_args(Density))
 def test_the_central_4_x_4_is_seen_where_maps_come_from_elsewhere(
-    draw: str, generator: torch.Generator
+    draw: Density, generator: torch.Generator
 ) -> None:
     config = SplitConfig(draw=draw, calibration=0, fraction=0.9)
     split = split_samples(measurement(points(generator)), config, generator)
@@ -56,7 +58,7 @@ def test_a_gaussian_draw_withholds_nearer_to_the_centre(generator: torch.Generat
     full = torch.ones(1, *SHAPE, dtype=torch.bool)
     away = (torch.arange(SHAPE[0]) - SHAPE[0] // 2).abs()[:, None].expand(SHAPE).float()
     mean = {}
-    for draw in ("uniform", "gaussian"):
+    for draw in get_args(Density):
         config = SplitConfig(draw=draw, calibration=0)
         hold = split_samples(measurement(full), config, generator).hold[0]
         mean[draw] = float(away[hold].mean())
@@ -64,8 +66,8 @@ def test_a_gaussian_draw_withholds_nearer_to_the_centre(generator: torch.Generat
     assert mean["gaussian"] < 14 < mean["uniform"]
 
 
-@pytest.mark.parametrize("draw", ["uniform", "gaussian"])
-def test_lines_are_withheld_whole(draw: str, generator: torch.Generator) -> None:
+@pytest.mark.parametrize("draw", get_args(Density))
+def test_lines_are_withheld_whole(draw: Density, generator: torch.Generator) -> None:
     mask = lines()
     config = SplitConfig(draw=draw, unit="line", calibration=12)
     hold = split_samples(measurement(mask), config, generator).hold[0]
@@ -83,9 +85,9 @@ def test_the_same_generator_gives_the_same_split(generator: torch.Generator) -> 
     assert torch.equal(first.hold, again.hold)
 
 
-@pytest.mark.parametrize("draw", ["uniform", "gaussian"])
+@pytest.mark.parametrize("draw", get_args(Density))
 def test_a_scan_of_its_calibration_region_alone_is_refused(
-    draw: str, generator: torch.Generator
+    draw: Density, generator: torch.Generator
 ) -> None:
     mask = torch.zeros(1, *SHAPE, dtype=torch.bool)
     mask[:, 22:42, 14:34] = True
@@ -93,8 +95,8 @@ def test_a_scan_of_its_calibration_region_alone_is_refused(
         split_samples(measurement(mask), SplitConfig(draw=draw), generator)
 
 
-@pytest.mark.parametrize("draw", ["uniform", "gaussian"])
-def test_lines_of_a_mask_of_points_are_refused(draw: str, generator: torch.Generator) -> None:
+@pytest.mark.parametrize("draw", get_args(Density))
+def test_lines_of_a_mask_of_points_are_refused(draw: Density, generator: torch.Generator) -> None:
     with pytest.raises(RefusedInputError, match="not made of whole lines"):
         split_samples(
             measurement(points(generator)), SplitConfig(draw=draw, unit="line"), generator

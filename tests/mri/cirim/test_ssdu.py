@@ -23,7 +23,7 @@ from tests.mri.cirim.scans_48 import SIDE, scans
 
 TINY = CirimConfig(cascades=1, steps=2, features=4)
 # explicit consistency: a few steps down the gradient from the start, so that it learns in seconds
-SMALL = CirimConfig(cascades=6, steps=1, features=16, consistency="explicit")
+SMALL = CirimConfig(cascades=4, steps=1, features=8, consistency="explicit")
 SPLIT = SplitConfig(calibration=0)
 
 
@@ -96,7 +96,7 @@ def test_slices_of_one_scan_share_its_scale(generator: torch.Generator) -> None:
 def trained(scan_list: list[Measurement], config: SsduConfig, steps: int) -> nn.Module:
     task = Ssdu(config, scan_list)
     network = task.build(generator_at(0))
-    optimizer = Adam(network.parameters(), lr=5e-3)
+    optimizer = Adam(network.parameters(), lr=1e-2)
     for step in range(steps):
         loss = task.losses(network, task.draw(generator_at(step), step))["loss"]
         optimizer.zero_grad()
@@ -106,11 +106,11 @@ def trained(scan_list: list[Measurement], config: SsduConfig, steps: int) -> nn.
 
 
 def test_a_network_that_saw_undersampled_scans_predicts_withheld_samples() -> None:
-    """Beside its own input, zero-filled, and CG-SENSE as it comes, on scans it has not seen."""
+    """Better than its own input, zero-filled, and than CG-SENSE as it comes, on other scans."""
     config = SsduConfig(network=SMALL, split=SplitConfig(calibration=SIDE))
-    network = trained(scans(6), config, 250)
+    network = trained(scans(6, acceleration=4, snr=10), config, 100)
     ours, others = list[float](), list[list[float]]()
-    for number, scan in enumerate(scans(4, seed=1)):
+    for number, scan in enumerate(scans(4, seed=1, acceleration=4, snr=10)):
         region = torch.zeros(1, 48, 48, dtype=torch.bool)
         region[:, 18:30, 18:30] = True
         split = withhold(
@@ -124,21 +124,36 @@ def test_a_network_that_saw_undersampled_scans_predicts_withheld_samples() -> No
             return images_of(network, seen, scale=rss_scale(seen.samples))
 
         ours.append(withheld_error(solve, scan, split).nrmse)
-        others.append(
-            [withheld_error(m.solve, scan, split).nrmse for m in (Zerofilled(), CgSense())]
-        )
+        classical = (Zerofilled(), CgSense())
+        others.append([withheld_error(m.solve, scan, split).nrmse for m in classical])
     for compared in zip(*others, strict=True):
         assert sum(ours) < sum(compared)
 
 
-def test_evaluation_measures_withheld_samples_of_validation_scans() -> None:
-    first, second = scans(2)
-    config = SsduConfig(network=SMALL, split=SplitConfig(calibration=SIDE))
-    task = Ssdu(config, [first], validation=[second])
-    untrained = task.build(generator_at(0)).eval()
-    assert Ssdu(config, [first]).evaluate(untrained) == {}
-    assert task.evaluate(untrained) == task.evaluate(untrained)
-    assert task.evaluate(trained([first], config, 30))["nrmse"] < task.evaluate(untrained)["nrmse"]
+class Silence(nn.Module):
+    """A network that says 0, so that its relative error is 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def forward(self, samples: Tensor, mask: Tensor, maps: Tensor, sigma: Tensor) -> Tensor:
+        del mask, sigma
+        slices, sets, _, *plane = maps.shape
+        return (self.level * torch.ones(1, 1, slices, sets, *plane)).to(samples)
+
+
+def test_evaluation_measures_withheld_samples_of_validation_scans(
+    generator: torch.Generator,
+) -> None:
+    first, second, third = (random_scan(generator, slices=n) for n in (1, 2, 1))
+    config = SsduConfig(network=TINY, split=SPLIT)
+    task = Ssdu(config, [first], validation=[second, third])
+    assert Ssdu(config, [first]).evaluate(Silence()) == {}
+    assert task.evaluate(Silence())["nrmse"] == pytest.approx(1)
+    network = task.build(generator)
+    assert task.evaluate(network) == task.evaluate(network)
+    assert task.evaluate(network)["nrmse"] != pytest.approx(1)
 
 
 def test_what_was_trained_is_said(generator: torch.Generator) -> None:
@@ -160,7 +175,7 @@ def test_a_scan_without_withheld_samples_is_refused(generator: torch.Generator) 
     mask = torch.zeros(1, 24, 24, dtype=torch.bool)
     mask[:, 4:20, 4:20] = True
     only_calibration = replace(scan, mask=mask).with_samples(torch.ones(1, 3, 24, 24) + 0j)
-    with pytest.raises(NothingToWithholdError, match="scan 1: a fraction 0.4"):
+    with pytest.raises(NothingToWithholdError, match=r"scan 1: a fraction 0\.4"):
         Ssdu(SsduConfig(network=TINY), [scan, only_calibration])
 
 
@@ -176,5 +191,5 @@ def test_no_scan_and_an_empty_scan_are_refused(generator: torch.Generator) -> No
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(RefusedInputError, match="at least 1 of each"):
         SsduConfig(pairs=0)
-    with pytest.raises(RefusedInputError, match="scale got 0.0"):
+    with pytest.raises(RefusedInputError, match=r"scale got 0\.0"):
         SsduConfig(scale=0.0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medconsist.consistency.agreement import mad_scale
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cirim.loss import step_weights
+from medconsist.mri.cirim.loss import Weighting, step_weights
 from medconsist.mri.cirim.withheld_loss import WithheldLoss, withheld_loss
 from medconsist.mri.forward import sense_operator
 from tests.mri.cirim.random_scan import random_scan
@@ -54,7 +54,7 @@ def naive(name: str, pairs: list[tuple[complex, complex]], c: float) -> float:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("weighting", ["last", "logspace"])
 def test_each_loss_is_what_a_loop_over_the_samples_gives(
-    name: WithheldLoss, weighting: str, generator: torch.Generator
+    name: WithheldLoss, weighting: Weighting, generator: torch.Generator
 ) -> None:
     scan = random_scan(generator, slices=2, sets=2)
     images = torch.randn(2, 3, 2, 2, 12, 9, dtype=torch.complex64, generator=generator)

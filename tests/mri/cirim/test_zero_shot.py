@@ -11,14 +11,15 @@ from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.model import LearnedModel
 from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.cirim.sample_splits import split_samples
-from medconsist.mri.cirim.zero_shot import ZeroShot, ZeroShotMethod
+from medconsist.mri.cirim.zero_shot import ZeroShotMethod
+from medconsist.mri.cirim.zero_shot_settings import Trained, ZeroShot
 from medconsist.mri.forward import Measurement
 from medconsist.training.draws import generator_for
 from tests.mri.cirim.random_scan import random_scan
 from tests.mri.cirim.scans_48 import SIDE, scans
 
 TINY = CirimConfig(cascades=1, steps=2, features=4)
-SMALL = CirimConfig(cascades=4, steps=1, features=16, consistency="explicit")
+SMALL = CirimConfig(cascades=4, steps=1, features=8, consistency="explicit")
 QUICK = ZeroShot(steps=4, evaluate_every=2, calibration=0, precision="32", lr=1e-3)
 
 
@@ -118,7 +119,7 @@ def test_it_stops_after_looks_without_a_new_minimum(generator: torch.Generator) 
         ("last_cascade", {"conv1.weight", "out.weight"}),
     ],
 )
-def test_only_what_is_asked_for_is_trained(trained: str, moves: set[str]) -> None:
+def test_only_what_is_asked_for_is_trained(trained: Trained, moves: set[str]) -> None:
     (scan,) = scans(1)
     config = replace(SMALL, cascades=2)
     settings = replace(QUICK, trained=trained, calibration=SIDE, lr=5e-3)

@@ -97,6 +97,31 @@ def test_noise_scan_is_kept_apart_and_scaled_to_the_image(
     assert torch.allclose(read.noise, 2 * noise)
 
 
+def test_noise_scan_lost_to_the_receiver_and_discarded_samples_are_accounted_for(
+    tmp_path: Path, samples: Tensor, generator: torch.Generator
+) -> None:
+    noise = torch.randn(3, 64, dtype=torch.complex64, generator=generator)
+    rows = [readout(noise, flags=(NOISE,), discard_pre=4, discard_post=10), *lines_of(samples)]
+    field = "</systemFieldStrength_T>"
+    share = "<relativeReceiverNoiseBandwidth>0.25</relativeReceiverNoiseBandwidth>"
+    header = ismrmrd_xml().replace(field, field + share)
+    read = read_kspace(write_rows(tmp_path / "scan", rows, header))
+    assert read.noise is not None
+    assert torch.allclose(read.noise, 2 * noise[:, 4:54])
+
+
+@pytest.mark.parametrize("dwell", [np.nan, np.inf, 0.0])
+def test_sampling_time_that_is_no_time_leaves_the_noise_scan_as_it_is(
+    dwell: float, tmp_path: Path, samples: Tensor, generator: torch.Generator
+) -> None:
+    noise = torch.randn(3, 64, dtype=torch.complex64, generator=generator)
+    rows = [readout(noise, flags=(NOISE,)), *lines_of(samples, sample_time_us=dwell)]
+    read = read_kspace(write_rows(tmp_path / "scan", rows))
+    assert read.noise is not None
+    assert torch.equal(read.noise, noise)
+    assert any("(not known)" in note for note in read.notes)
+
+
 def test_averages_are_averaged_and_the_noise_scan_follows(
     tmp_path: Path, samples: Tensor, generator: torch.Generator
 ) -> None:
@@ -243,6 +268,7 @@ def test_oversampling_removed_moves_the_affine_with_the_image(
         {"read_dir": READ, "phase_dir": READ, "slice_dir": SLICE},
         {"read_dir": (0, 2, 0), "phase_dir": PHASE, "slice_dir": SLICE},
         {"read_dir": (0, np.nan, 0), "phase_dir": PHASE, "slice_dir": SLICE},
+        {**POSED, "position": (np.inf, 0, 0)},
     ],
 )
 def test_directions_that_are_no_frame_leave_the_affine_unknown(
@@ -277,6 +303,16 @@ def test_volume_is_split_along_its_readout(tmp_path: Path) -> None:
     assert read.affine is not None
     centre = read.affine @ torch.tensor([7.0, 6.0, 2.0, 1.0], dtype=torch.float64)
     assert centre[:3].tolist() == [-1.0, -2.0, 3.0]
+
+
+def test_planes_whose_header_counts_slices_as_partitions_stay_planes(
+    tmp_path: Path, samples: Tensor
+) -> None:
+    path = write_rows(tmp_path / "scan", lines_of(samples), ismrmrd_xml((20, 28, 2)))
+    read = read_kspace(path)
+    assert torch.equal(read.data, samples)
+    assert read.voxel_size_mm == (None, 2.0, 3.0)
+    assert any("encodes 2 partitions, the readouts hold one" in note for note in read.notes)
 
 
 def test_volume_with_an_incomplete_readout_is_refused(tmp_path: Path) -> None:
@@ -330,7 +366,7 @@ def test_other_trajectories_and_broken_headers_are_refused(
 @pytest.mark.parametrize(
     "said",
     [
-        "reversed readouts",
+        "2 reversed readouts",
         r"of \[2, 3\] channels",
         "falls at",
         "no readout of an image",
@@ -342,7 +378,11 @@ def test_readouts_that_cannot_be_an_image_are_refused(
 ) -> None:
     lines = lines_of(samples[:, :, :, :6])
     rows = {
-        "reversed readouts": [*lines, readout(samples[0, :, :, 0], flags=(REVERSE,))],
+        "2 reversed readouts": [
+            *lines,
+            readout(samples[0, :, :, 0], flags=(REVERSE,)),
+            readout(samples[0, :, :, 9], kspace_encode_step_1=9, flags=(CALIBRATION, REVERSE)),
+        ],
         r"of \[2, 3\] channels": [*lines, readout(samples[0, :2, :, 0])],
         "falls at": [*lines, readout(samples[0, :, :, 0], kspace_encode_step_1=28)],
         "no readout of an image": [readout(samples[0, :, :, 0], flags=(NOISE,))],
@@ -360,12 +400,38 @@ def test_missing_header_is_named(tmp_path: Path, samples: Tensor) -> None:
         read_kspace(path)
 
 
+@pytest.mark.parametrize("points", [60_000, 2**31 - 1])
 def test_matrix_that_claims_more_than_the_budget_is_refused(
-    tmp_path: Path, samples: Tensor
+    points: int, tmp_path: Path, samples: Tensor
 ) -> None:
-    path = write_rows(tmp_path / "scan", lines_of(samples), ismrmrd_xml((60_000, 60_000, 1)))
+    rows = [*lines_of(samples), readout(samples[0, :, :, 0], kspace_encode_step_2=1)]
+    path = write_rows(tmp_path / "scan", rows, ismrmrd_xml((points, points, points)))
     with pytest.raises(BudgetError, match="memory budget"):
         read_kspace(path, budget_bytes=2**28)
+
+
+@pytest.mark.parametrize("entry", ["<y>28</y>", "<center>14</center>"])
+def test_numbers_beyond_any_matrix_count_as_not_given(
+    entry: str, tmp_path: Path, samples: Tensor
+) -> None:
+    wrong = f"{entry[: entry.index('>')]}>1e300{entry[entry.index('</') :]}"
+    header = ismrmrd_xml().replace(entry, wrong, 1)
+    read = read_kspace(write_rows(tmp_path / "scan", lines_of(samples), header))
+    assert torch.equal(read.data, samples)
+
+
+def test_given_mask_is_compared_with_the_counters_and_not_with_zeros(
+    tmp_path: Path, samples: Tensor
+) -> None:
+    samples[:, :, 3, 4] = 0  # acquired, and exactly zero
+    lines = [line for line in lines_of(samples) if line.idx.kspace_encode_step_1 != 7]
+    path = write_rows(tmp_path / "scan", lines)
+    mask = np.arange(28) != 7
+    np.save(tmp_path / "mask.npy", mask)
+    assert torch.equal(read_kspace(path, mask=tmp_path / "mask.npy").mask[0, 3], torch.tensor(mask))
+    np.save(tmp_path / "mask.npy", np.ones(28))
+    with pytest.raises(RefusedInputError, match="disagrees"):
+        read_kspace(path, mask=tmp_path / "mask.npy")
 
 
 def test_row_that_holds_fewer_samples_than_it_claims_is_refused(

@@ -73,6 +73,18 @@ def test_echoes_are_refused_until_one_is_chosen(gre: Path, tmp_path: Path) -> No
     assert int(read_kspace(path, frame=1).mask[0, 0].sum()) == 80
 
 
+def test_several_slices_say_that_their_order_is_that_of_the_counter(
+    gre: Path, tmp_path: Path
+) -> None:
+    def change(blocks: list[Any]) -> None:
+        for block in blocks[1:160:2]:
+            block.mdh.Counter.Sli = 1
+
+    read = read_kspace(rewritten(gre, tmp_path / "slices.dat", change))
+    assert len(read.data) == 2
+    assert any("that of acquisition" in note for note in read.notes)
+
+
 def test_reflected_readouts_are_refused(gre: Path, tmp_path: Path) -> None:
     def change(blocks: list[Any]) -> None:
         blocks[7].add_flag("REFLECT")

@@ -1,0 +1,1 @@
+"""The table of networks beside classical methods, on scans of the simulator."""

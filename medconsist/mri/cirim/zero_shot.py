@@ -1,0 +1,190 @@
+"""Zero-shot: a network that is adapted to the one measurement which it reconstructs.
+
+::
+
+    Omega = Gamma + pairs (Theta, Lambda):  train Theta -> Lambda, select on Gamma, use Omega
+"""
+
+import copy
+import logging
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import safetensors.torch
+
+from medconsist.mri.cirim.adaptation import Adaptation, Run
+from medconsist.mri.cirim.config import CirimConfig
+from medconsist.mri.cirim.method import LearnedMethod
+from medconsist.mri.cirim.model import LearnedModel
+from medconsist.mri.cirim.network import Cirim
+from medconsist.mri.cirim.sample_splits import split_samples
+from medconsist.mri.cirim.ssdu import Ssdu
+from medconsist.mri.cirim.zero_shot_settings import Trained, ZeroShot
+from medconsist.mri.forward import Measurement
+from medconsist.mri.methods import Method, SetImages
+from medconsist.mri.prepare import rss_scale
+from medconsist.results.digests import sha256_of_bytes
+from medconsist.results.schema import ModelRecord
+from medconsist.training.draws import generator_for
+from medconsist.training.optimisation import trainable
+
+__all__ = ["AdaptedMethod", "ZeroShot", "ZeroShotMethod"]
+
+_BUILD, _GAMMA = 0, 1  # places of random draws; 2 is of the steps
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AdaptedMethod(LearnedMethod):
+    """A network that was adapted to one measurement, and stays as it is from then on.
+
+    Parameters
+    ----------
+    model, scale
+        See `LearnedMethod`; the model's hash is that of its adapted weights.
+    adaptation
+        How they came about.
+    origin
+        ``as_config`` of the method that was adapted.
+
+    Examples
+    --------
+    >>> AdaptedMethod.__mro__[1].__name__
+    'LearnedMethod'
+    """
+
+    adaptation: Adaptation = field(kw_only=True)
+    origin: dict[str, Any] = field(kw_only=True)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the image must know, as sentences."""
+        return (self.adaptation.note,)
+
+    def as_config(self) -> dict[str, Any]:
+        """Return what the network started from, how it was adapted, and the hash it ended with."""
+        return {**self.origin, "adapted_sha256": self.model.sha256, "scale": self.scale}
+
+
+@dataclass(frozen=True)
+class ZeroShotMethod(Method):
+    """A reconstruction that adapts its network to each measurement, with no other data.
+
+    Gamma is a fixed share of the samples; the rest is divided into pairs (Theta, Lambda), and the
+    network learns to predict Lambda from Theta. The weights of the least error on Gamma are kept;
+    those of a trained start stay where that error is not below the start's by twice its standard
+    error over the positions of Gamma. The image is made from all samples. Calibration samples are
+    in every Theta.
+
+    `fixed` adapts, once: what compares several calls on one measurement (inserted lesions, probes)
+    takes the method that it returns, and nothing is trained again. `solve` adapts each time.
+
+    Gamma's least error is smaller than the error on samples that selected nothing: never report
+    it as withheld evidence.
+
+    Parameters
+    ----------
+    start
+        A trained network, which is not changed, or an architecture to be trained from scratch.
+    settings
+        See `ZeroShot`.
+    seed
+        Of Gamma, pairs, order, and of weights from scratch.
+
+    Raises
+    ------
+    NothingToWithholdError
+        The measurement has no samples to divide.
+    ConvergenceError
+        A loss or gradient is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> y = torch.ones(1, 1, 16, 16, dtype=torch.complex64)
+    >>> scan = Measurement(y, y[:, 0].real > 0, y[:, None], sigma=0.1)
+    >>> method = ZeroShotMethod(CirimConfig(features=4), ZeroShot(steps=2, calibration=4))
+    >>> method.fixed(scan).adaptation.steps
+    2
+    """
+
+    start: LearnedModel | CirimConfig
+    settings: ZeroShot = field(default_factory=ZeroShot)
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """``"NAME-zero-shot"``, or ``"scratch-zero-shot"``."""
+        start = "scratch" if isinstance(self.start, CirimConfig) else self.start.name
+        return f"{start}-zero-shot"
+
+    @property
+    def learned(self) -> bool:
+        """A network makes the image."""
+        return True
+
+    @property
+    def weights(self) -> ModelRecord | None:
+        """The weights that it starts from, under the name of this method; None from scratch."""
+        if isinstance(self.start, CirimConfig):
+            return None
+        return self.start.record.model_copy(update={"name": self.name})
+
+    def as_config(self) -> dict[str, Any]:
+        """Return weights or architecture, settings and seed."""
+        return {
+            "name": self.name,
+            "weights_sha256": None if self.weights is None else self.weights.sha256,
+            "architecture": self._architecture.as_dict(),
+            "zero_shot": asdict(self.settings),
+            "seed": self.seed,
+        }
+
+    def solve(self, measurement: Measurement) -> SetImages:
+        """Adapt, then reconstruct."""
+        return self.fixed(measurement).solve(measurement)
+
+    def fixed(self, measurement: Measurement) -> AdaptedMethod:
+        """Return the method with the network adapted to this measurement, frozen."""
+        network, about = self._fresh()
+        network.to(measurement.samples.device)
+        gamma = split_samples(measurement, self.settings.gamma, generator_for(self.seed, _GAMMA))
+        seen = measurement.visible(gamma.keep)
+        task = Ssdu(self.settings.task(network.config, self.seed), [seen])
+        run = Run(network, task, measurement, gamma, rss_scale(seen.samples))
+        found = run.adapt(self.settings, self.seed, cautious=isinstance(self.start, LearnedModel))
+        logger.info("%s", found.note)
+        network.eval().requires_grad_(requires_grad=False)
+        state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+        digest = sha256_of_bytes(safetensors.torch.save(state))
+        model = LearnedModel(network, self.name, digest, about)
+        return AdaptedMethod(model, run.scale, adaptation=found, origin=self.as_config())
+
+    @property
+    def _architecture(self) -> CirimConfig:
+        return self.start if isinstance(self.start, CirimConfig) else self.start.network.config
+
+    def _fresh(self) -> tuple[Cirim, dict[str, str]]:
+        """Return a network of its own to train, and what is known of it."""
+        if isinstance(self.start, CirimConfig):
+            network = Cirim(self.start, generator=generator_for(self.seed, _BUILD))
+            about = {"trained_on": "this scan"}
+        else:
+            network = copy.deepcopy(self.start.network)
+            about = self.start.about
+            about = about | {"trained_on": f"{about.get('trained_on', 'unknown')}, then this scan"}
+        network.train().requires_grad_(requires_grad=False)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(_is_trained(name, self.settings.trained, network.config))
+        trainable(network)  # refuses a network without any
+        return network, about
+
+
+def _is_trained(name: str, trained: Trained, config: CirimConfig) -> bool:
+    match trained:
+        case "per_channel":
+            return name.endswith((".bias", ".recurrent"))
+        case "last_cascade":
+            return name.startswith(f"cascades.{config.cascades - 1}.")
+    return True

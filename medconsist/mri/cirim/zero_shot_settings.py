@@ -1,0 +1,141 @@
+"""The settings of a zero-shot adaptation."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from medconsist.errors import RefusedInputError
+from medconsist.mri.cirim.config import CirimConfig
+from medconsist.mri.cirim.loss import Weighting
+from medconsist.mri.cirim.sample_splits import SplitConfig
+from medconsist.mri.cirim.ssdu import SsduConfig
+from medconsist.mri.cirim.withheld_loss import WithheldLoss
+from medconsist.mri.evidence.withheld import Unit
+from medconsist.training.settings import OptimiserConfig
+
+__all__ = ["SCRATCH", "Trained", "ZeroShot"]
+
+Trained = Literal["all", "per_channel", "last_cascade"]
+
+SCRATCH = CirimConfig(cascades=6, steps=1, features=32, consistency="explicit", noise_input=True)
+"""What learns from scratch in minutes: each step of the network takes one down the gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShot:
+    """How a network is adapted to one measurement.
+
+    Yaman et al. 2022, arXiv:2102.07737 (ZS-SSL). There an epoch is one step for each of 25 pairs,
+    at most 300 epochs with Adam at 5e-4, and the run ends after 25 epochs without a new minimum on
+    Gamma: `published`. The defaults end much earlier, so that one slice costs minutes on a CPU.
+
+    Parameters
+    ----------
+    pairs
+        Divisions (Theta, Lambda) of what is not Gamma, drawn once.
+    fraction
+        ``|Lambda|`` as a share of what may be withheld in a pair.
+    validation_fraction
+        ``|Gamma|`` as a share of what may be withheld at all; fixed for the whole run.
+    unit, calibration
+        See `SplitConfig`.
+    steps
+        The budget; each step sees ``batch`` pairs.
+    evaluate_every
+        Steps between two looks at Gamma.
+    patience
+        Looks at Gamma in a row without a new minimum, after which the run ends.
+    lr, schedule
+        Of Adam; see `OptimiserConfig`.
+    batch
+        Pairs a step.
+    loss, scale, weighting
+        See `withheld_loss`.
+    trained
+        ``"all"`` parameters; ``"per_channel"``: biases and IndRNN's recurrent weights, one number
+        a channel; ``"last_cascade"``.
+    clip
+        Largest norm of the gradient.
+    precision
+        Of convolutions while it trains: ``"bf16"`` or ``"32"``. The image is made in 32 bits.
+
+    Raises
+    ------
+    RefusedInputError
+        A value out of its range.
+
+    Examples
+    --------
+    >>> ZeroShot.published().steps
+    7500
+    """
+
+    pairs: int = 25
+    fraction: float = 0.4
+    validation_fraction: float = 0.2
+    unit: Unit = "point"
+    calibration: int = 24
+    steps: int = 120
+    evaluate_every: int = 10
+    patience: int = 5
+    lr: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    batch: int = 1
+    loss: WithheldLoss = "ssdu"
+    scale: float | None = None
+    weighting: Weighting = "last"
+    trained: Trained = "all"
+    clip: float | None = 1.0
+    precision: Literal["32", "bf16"] = "bf16"
+
+    def __post_init__(self) -> None:
+        counts = {name: getattr(self, name) for name in ("evaluate_every", "patience")}
+        wrong = {name: n for name, n in counts.items() if n < 1}
+        if wrong or self.trained not in get_args(Trained) or self.precision not in ("32", "bf16"):
+            msg = (
+                f"got {counts}, trained {self.trained!r}, precision {self.precision!r}; allowed: "
+                f"at least 1, one of {', '.join(get_args(Trained))}, '32' or 'bf16'."
+            )
+            raise RefusedInputError(msg)
+        self.optimiser, self.task(CirimConfig(), 0), self.gamma  # each refuses its own values
+
+    @classmethod
+    def published(cls) -> "ZeroShot":
+        """Return the settings of ZS-SSL: 300 epochs of 25 pairs, patience of 25 epochs."""
+        return cls(
+            steps=7500,
+            evaluate_every=25,
+            patience=25,
+            lr=5e-4,
+            schedule="constant",
+            precision="32",
+        )
+
+    @classmethod
+    def from_scratch(cls) -> "ZeroShot":
+        """Return settings for `SCRATCH`: more and longer steps, as all is to be learnt."""
+        return cls(steps=300, evaluate_every=20, lr=2e-3)
+
+    @property
+    def optimiser(self) -> OptimiserConfig:
+        """Adam and the course of its learning rate."""
+        return OptimiserConfig(steps=self.steps, lr=self.lr, schedule=self.schedule)
+
+    @property
+    def gamma(self) -> SplitConfig:
+        """How Gamma is drawn."""
+        return SplitConfig(
+            fraction=self.validation_fraction, unit=self.unit, calibration=self.calibration
+        )
+
+    def task(self, network: CirimConfig, seed: int) -> SsduConfig:
+        """Return how the pairs are drawn and compared."""
+        return SsduConfig(
+            network=network,
+            split=replace(self.gamma, fraction=self.fraction),
+            pairs=self.pairs,
+            loss=self.loss,
+            scale=self.scale,
+            weighting=self.weighting,
+            batch=self.batch,
+            seed=seed,
+        )
