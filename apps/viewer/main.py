@@ -20,12 +20,14 @@ import streamlit as st
 from medconsist import SIMULATED_NOTE
 from medconsist.errors import MedconsistError
 from medconsist.results.methods import reason_of_order
+from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore, StoredResult, studies
 from medconsist.results.trust import VALIDITY
 from medconsist.viewing.case_list import CaseLine, KeyLine, case_lines, find, key_lines
 from medconsist.viewing.compare import DIFFERENCE_SHARE, absolute_difference
 from medconsist.viewing.markup import NOTICE, badges, markdown, readable, safe, table
 from medconsist.viewing.numbers import (
+    image_label,
     image_title,
     method_words,
     metric_tables,
@@ -179,8 +181,8 @@ def draw_result(store: ResultStore, line: CaseLine, key: KeyLine, keys: Sequence
         index = choose_slice(reading)
         draw = partial(to_uint8, window=window, invert=invert)
         cells = [
-            partial(draw_image, pane, index, draw, words=method_words(reading.result, role))
-            for role, pane in reading.images.items()
+            partial(draw_image, pane, index, draw, result=reading.result)
+            for pane in reading.images.values()
         ]
         cells.append(partial(draw_difference, reading, index, pair))
         if overlay is not None:
@@ -355,14 +357,21 @@ def draw_picture(picture: np.ndarray, pane: Pane, alt: str) -> None:
 
 
 def draw_image(
-    pane: Pane, index: int, draw: Callable[[np.ndarray], np.ndarray], *, words: str = ""
+    pane: Pane,
+    index: int,
+    draw: Callable[[np.ndarray], np.ndarray],
+    *,
+    result: Result | None = None,
 ) -> None:
     """Draw one reconstruction, or say why it is not there."""
+    words = method_words(result, pane.role) if result else ""
+    label = image_label(result, pane.role) if result else ""
+    title = f"{pane.title} ({label})" if label else pane.title
     draw_heading(pane.title, pane.record.description or words or pane.role)
     if pane.values is None:
         st.html(f'<div class="mc-problem">{safe(pane.problem)}</div>')
         return
-    draw_picture(draw(pane.values[index]), pane, f"{pane.title}, slice {index + 1}")
+    draw_picture(draw(pane.values[index]), pane, f"{title}, slice {index + 1}")
 
 
 def draw_difference(reading: Reading, index: int, pair: tuple[str, str]) -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from medconsist.errors import ConvergenceError
+from medconsist.errors import RefusedInputError
 from medconsist.mri.evidence.trust_scores import withheld_scores
 from medconsist.mri.evidence.withheld import WithheldError
 from medconsist.mri.forward import Measurement
@@ -63,7 +63,7 @@ class Solved:
 
         Raises
         ------
-        ConvergenceError
+        RefusedInputError
             The image is not finite.
         """
         fixed = method.fixed(measurement)
@@ -73,7 +73,7 @@ class Solved:
                 f"the image of {method.name} is not finite, and nothing was stored; take other "
                 "weights, or --method cs."
             )
-            raise ConvergenceError(msg)
+            raise RefusedInputError(msg)
         return cls(method, fixed, image)
 
 

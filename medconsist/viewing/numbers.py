@@ -10,6 +10,7 @@ from medconsist.results.schema import Metric, Result
 from medconsist.viewing.panes import IMAGE_TITLES, IMAGE_WORDS
 
 __all__ = [
+    "image_label",
     "image_title",
     "key_label",
     "method_words",
@@ -98,9 +99,10 @@ def provenance_rows(result: Result) -> list[list[str]]:
 
 def key_label(result: Result, *, current: bool) -> str:
     """Return how one key is named in the list of results of a case."""
+    named = method_of(result, "reconstruction") is not None
     words = [
         "current" if current else "older",
-        _first(result) or result.kind,
+        labelled_method(result, "reconstruction") if named else result.kind,
         *_second(result),
         result.times.finished.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         result.key[:8],
@@ -124,7 +126,7 @@ def method_words(result: Result, role: str) -> str:
     ]
     title = IMAGE_TITLES.get(str(name), str(name)) if name else ""
     words = ", ".join(filter(None, [title if role == "reconstruction" else "", *numbers]))
-    return ", ".join(filter(None, [words, _label(result, role)])) or IMAGE_WORDS.get(role, "")
+    return ", ".join(filter(None, [words, image_label(result, role)])) or IMAGE_WORDS.get(role, "")
 
 
 def image_title(result: Result, role: str) -> str:
@@ -140,7 +142,7 @@ def image_title(result: Result, role: str) -> str:
     title = _title(name or role)
     if role == "reconstruction" and name is not None:
         title = f"{_title(role)}: {title}"
-    label = _label(result, role)
+    label = image_label(result, role)
     return f"{title} ({label})" if label else title
 
 
@@ -148,21 +150,18 @@ def _title(role: str) -> str:
     return IMAGE_TITLES.get(role, role)
 
 
-def _label(result: Result, role: str) -> str:
+def image_label(result: Result, role: str) -> str:
+    """Return what must stand wherever an image is named; empty if nothing must."""
     model = result.model
     return model.label if model is not None and model.name == method_of(result, role) else ""
-
-
-def _first(result: Result) -> str:
-    named = method_of(result, "reconstruction") is not None
-    return labelled_method(result, "reconstruction") if named else ""
 
 
 def _second(result: Result) -> list[str]:
     """Return the network that took part and is not shown first."""
     if result.model is None or method_of(result, "reconstruction") == result.model.name:
         return []
-    return [f"{' '.join(filter(None, [result.model.label, result.model.name]))} second"]
+    label = f" ({result.model.label})" if result.model.label else ""
+    return [f"{result.model.name}{label} second"]
 
 
 def _methods(result: Result) -> list[dict[str, Any]]:

@@ -208,6 +208,8 @@ RECONSTRUCTIONS = {
         ("--method", "cirim", "--weights", "W", "--regulariser", "tv"),
         "--regulariser tv was given, but cirim has none",
     ),
+    "no name of weights": (("--method", "cirim", "--weights", ""), "is not a regular file"),
+    "memory": (("--budget-gib", "nan"), "--budget-gib must be positive and finite"),
     "rss": (
         ("--method", "cirim", "--weights", "W", "--combine", "rss"),
         "goes with --method zerofilled alone",

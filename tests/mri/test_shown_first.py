@@ -1,6 +1,7 @@
 """A network is judged against compressed sensing on the same samples; if worse, it is second."""
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -236,10 +237,23 @@ def test_a_table_follows_the_method_and_not_its_place(
     assert still == pytest.approx(by_name["zerofilled", "nmse"])
 
 
-def test_weights_called_like_another_method_are_refused(tmp_path: Path) -> None:
-    named = LearnedMethod(load_model(write_network(tmp_path / "cs.safetensors")))
-    with pytest.raises(RefusedInputError, match="called 'cs' like a method without a network"):
-        Reconstruction(method=named)
+def test_a_network_whose_image_is_not_finite_is_refused_by_its_name(
+    scan: Path, network: LearnedMethod
+) -> None:
+    broken = copy.deepcopy(network.model.network)
+    with torch.no_grad():
+        next(broken.parameters()).fill_(torch.nan)
+    method = LearnedMethod(replace(network.model, network=broken))
+    with pytest.raises(RefusedInputError, match="image of cirim is not finite"):
+        Solved.of(method, prepare(read_kspace(scan)).measurement)
+
+
+def test_the_label_survives_a_long_name_of_weights(scan: Path, tmp_path: Path) -> None:
+    path = write_network(tmp_path / f"{'name' * 30}.safetensors")
+    method = LearnedMethod(load_model(path))
+    stored = done(scan, Reconstruction(method=method, comparators=(BLANK,)))
+    described = _nifti_description(stored)
+    assert f", {SIMULATION_TRAINED}; medconsist, research use only".encode() in described
 
 
 def test_root_sum_of_squares_is_not_for_networks(network: LearnedMethod) -> None:

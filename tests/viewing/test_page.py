@@ -13,6 +13,7 @@ from medconsist.results.store import ResultStore
 from medconsist.results.trust import Score, TrustRecord
 from medconsist.viewing.launch import page
 from medconsist.viewing.markup import NOTICE
+from medconsist.viewing.numbers import image_title
 from tests.viewing.conftest import REASON, network_second
 
 WriteResult = Any
@@ -215,12 +216,20 @@ def test_a_network_and_compressed_sensing_can_be_compared(
     assert "Reconstruction: Compressed sensing minus CIRIM (simulation-trained)" in words(app)
 
 
+def test_a_second_network_has_the_name_of_its_weights(
+    write_result: WriteResult, tmp_path: Path
+) -> None:
+    told = network_second()
+    told["methods"] |= {"cirim": "rim"}
+    assert image_title(write_result(tmp_path, **told), "cirim") == "rim"
+
+
 def test_the_list_of_results_names_the_network_that_is_second(
     write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_result(tmp_path, **network_second())
     (label,) = opened(tmp_path, monkeypatch).selectbox(key="key scan-1").options
-    assert label.startswith("current · cs · cirim second")
+    assert label.startswith("current · cs · cirim (simulation-trained) second")
 
 
 def test_a_result_without_a_network_has_no_such_label(

@@ -230,7 +230,8 @@ def test_a_network_stands_second_with_its_label_and_the_reason(
     values = shown.images["cirim"].values
     assert values is not None
     window = shown.presets["Auto"].window(shown.white)
-    assert (pixels(watched, "CIRIM, slice 2") == to_uint8(values[1], window)).all()
+    drawn = pixels(watched, "CIRIM (simulation-trained), slice 2")
+    assert (drawn == to_uint8(values[1], window)).all()
     assert watched.errors == []
     watched.page.close()
 
