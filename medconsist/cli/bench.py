@@ -23,8 +23,8 @@ class Bench(Common):
     """Compare with a baseline in one run and report ratios; progress goes to stderr."""
 
     name: Annotated[Positional[Name], arg(metavar="NAME")]
-    """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (5), spiked (12) or
-    consistency (1)."""
+    """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (6 a draw),
+    spiked (12) or consistency (1)."""
     data: Path | None = None
     """For mri, cirim and zero-shot, folder of real data; by default MEDCONSIST_TEST_DATA. Without
     it, fewer rows; zero-shot has none."""

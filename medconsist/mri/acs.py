@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from medconsist.errors import CalibrationError
 from medconsist.shapes import Array, SamplingMask
 
-__all__ = ["CalibrationRegion", "find_acs"]
+__all__ = ["CalibrationRegion", "find_acs", "sampled_centre"]
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,9 @@ def find_acs(mask: SamplingMask, *, kernel: int = 6) -> CalibrationRegion:
     CalibrationError
         If the rectangle is smaller than the kernel.
     """
-    plane = mask.all(0)
-    height, width = plane.shape
-    sizes = torch.arange(1, height + 1, device=plane.device)
-    starts = height // 2 - sizes // 2
-    below = torch.nn.functional.pad(plane.long().cumsum(0), (0, 0, 1, 0))
-    full = below[starts + sizes] - below[starts] == sizes[:, None]
-    columns = _centred_run(full)
+    height, width = mask.shape[1:]
+    sizes = torch.arange(1, height + 1, device=mask.device)
+    columns = _widest(mask)
     area = sizes * columns
     squareness = torch.minimum(sizes, columns)
     best = int((area * (height + width) + squareness).argmax())
@@ -80,6 +77,29 @@ def find_acs(mask: SamplingMask, *, kernel: int = 6) -> CalibrationRegion:
         )
         raise CalibrationError(msg)
     return CalibrationRegion(_centred(height, n_rows), _centred(width, n_columns))
+
+
+def sampled_centre(mask: SamplingMask, size: int) -> Bool[Tensor, "height width"]:
+    """Return every centred rectangle of at most ``size`` rows and columns that is fully sampled.
+
+    `find_acs` takes the largest one, which may be another when samples outside it are withheld or
+    a slice is looked at alone; the union still holds the one that was taken, cut by
+    `CalibrationRegion.limited`, where its samples are there.
+    """
+    height, width = mask.shape[1:]
+    found = torch.zeros_like(mask[0])
+    for n_rows, n_columns in enumerate(_widest(mask)[:size].tolist(), start=1):
+        found[_centred(height, n_rows), _centred(width, min(n_columns, size))] = True
+    return found
+
+
+def _widest(mask: Tensor) -> Tensor:
+    """Return for 1, 2, ... rows about the centre how many columns every slice sampled there."""
+    plane = mask.all(0)
+    sizes = torch.arange(1, len(plane) + 1, device=plane.device)
+    starts = len(plane) // 2 - sizes // 2
+    below = torch.nn.functional.pad(plane.long().cumsum(0), (0, 0, 1, 0))
+    return _centred_run(below[starts + sizes] - below[starts] == sizes[:, None])
 
 
 def _centred_run(full: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def real_learned_table(
 
     The withheld samples of each draw are those of `real.withheld_table` with the same seed. What
     makes an image has not seen them: weights are chosen, and networks adapted, on the other
-    samples, each from its own division of those. One draw takes 5 CPU-minutes, nearly all of it
+    samples, each from its own division of those. One draw takes 6 CPU-minutes, nearly all of it
     for the two adaptations.
 
     Lesions are put into all samples; the methods are those of the first draw, as they were fixed
@@ -114,7 +114,7 @@ def real_learned_table(
         Less than one draw.
     """
     if draws < 1:
-        msg = f"draws got {draws}; allowed: 1 or more. 5 are usual, of 5 CPU-minutes each."
+        msg = f"draws got {draws}; allowed: 1 or more. 5 are usual, of 6 CPU-minutes each."
         raise RefusedInputError(msg)
     prepared = prepare(read_kspace(path))
     families = {

@@ -31,7 +31,7 @@ Scores = dict[str, list[float]]  # metric to one value a test scan
 
 
 def run_bench(*, seed: int) -> BenchReport:
-    """Run the study as it comes; about 8 minutes on 2 cores."""
+    """Run the study as it comes; about 12 minutes on 2 cores."""
     return BenchReport(command="medconsist bench spiked", rows=spiked_table(seed=seed).rows)
 
 
@@ -49,7 +49,7 @@ def spiked_table(*, seed: int, study: SpikeStudy | None = None) -> BenchTable:
     seed
         Of the first training run, those after it count on, and of the bootstrap.
     study
-        See `SpikeStudy`. The default takes about 8 minutes on 2 cores.
+        See `SpikeStudy`. The default takes about 12 minutes on 2 cores.
     """
     study = study or SpikeStudy()
     rows = _Rows(seed, Generator().manual_seed(seed))

@@ -18,9 +18,10 @@ from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.descent import descend
 from medconsist.mri.cirim.draws import undersample
 from medconsist.mri.cirim.loss import supervised_loss
+from medconsist.mri.cirim.method import images_of
 from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.cirim.sample_splits import SplitConfig
-from medconsist.mri.cirim.ssdu import Ssdu, SsduConfig, images_of
+from medconsist.mri.cirim.ssdu import Ssdu, SsduConfig
 from medconsist.mri.cirim.withheld_loss import WithheldLoss
 from medconsist.mri.draw_seeds import Role
 from medconsist.mri.forward import Measurement

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from medconsist.consistency.splits import Split
 from medconsist.mri.cirim.descent import descend
+from medconsist.mri.cirim.method import images_of
 from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.ssdu import Ssdu, images_of
+from medconsist.mri.cirim.ssdu import Ssdu
 from medconsist.mri.cirim.zero_shot_settings import ZeroShot
 from medconsist.mri.forward import Measurement
 from medconsist.training.draws import generator_for

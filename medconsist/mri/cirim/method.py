@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.model import LearnedModel
@@ -14,7 +15,7 @@ from medconsist.mri.methods import Method, SetImages
 from medconsist.mri.prepare import rss_scale
 from medconsist.results.schema import ModelRecord
 
-__all__ = ["LearnedMethod"]
+__all__ = ["LearnedMethod", "images_of"]
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,7 @@ class LearnedMethod(Method):
         """Return the image of each map set after the last step."""
         scale = self._scale_of(measurement)
         network = self._network_on(measurement.samples.device)
-        sigma = torch.tensor([measurement.sigma / scale], device=measurement.samples.device)
-        slices = len(measurement.samples)
-        masks = measurement.mask.expand(slices, -1, -1)
-        with torch.no_grad():
-            images = [
-                network(measurement.samples[one] / scale, masks[one], measurement.maps[one], sigma)[
-                    -1, -1
-                ]
-                for one in (slice(index, index + 1) for index in range(slices))
-            ]
-        return torch.cat(images) * scale
+        return images_of(network, measurement, scale=scale)
 
     def _network_on(self, device: torch.device) -> Cirim:
         """Return the network there; the model's own stays where it is, others may share it."""
@@ -113,6 +104,22 @@ class LearnedMethod(Method):
 
     def _scale_of(self, measurement: Measurement) -> float:
         return self.scale or _estimated_scale(measurement)
+
+
+@torch.no_grad()
+def images_of(network: nn.Module, seen: Measurement, *, scale: float) -> SetImages:
+    """Return the images after the last step of a network, in the units of the samples.
+
+    Slice by slice; the measurement lies on the device of the network.
+    """
+    sigma = torch.tensor([seen.sigma / scale], device=seen.samples.device)
+    masks = seen.mask.expand(len(seen.samples), -1, -1)
+    places = (slice(index, index + 1) for index in range(len(masks)))
+    images = [
+        network(seen.samples[one] / scale, masks[one], seen.maps[one], sigma)[-1, -1]
+        for one in places
+    ]
+    return torch.cat(images) * scale
 
 
 def _estimated_scale(measurement: Measurement) -> float:

@@ -1,16 +1,14 @@
 """Which of the acquired samples a network sees in training, and which its loss compares."""
 
-import contextlib
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from medconsist.consistency.splits import Split
-from medconsist.errors import CalibrationError, NothingToWithholdError, RefusedInputError
-from medconsist.mri.acs import find_acs
+from medconsist.errors import NothingToWithholdError, RefusedInputError
+from medconsist.mri.acs import sampled_centre
 from medconsist.mri.evidence.withheld import (
     Unit,
     WithheldConfig,
@@ -20,7 +18,7 @@ from medconsist.mri.evidence.withheld import (
 )
 from medconsist.mri.forward import Measurement
 
-__all__ = ["Density", "SplitConfig", "always_seen", "split_samples"]
+__all__ = ["Density", "SplitConfig", "split_samples"]
 
 Density = Literal["uniform", "gaussian"]
 
@@ -69,21 +67,6 @@ class SplitConfig:
             raise RefusedInputError(msg)
 
 
-def always_seen(
-    mask: Bool[Tensor, "masks height width"], calibration: int
-) -> Bool[Tensor, "height width"]:
-    """Return the fully sampled centre of at most ``calibration`` rows and columns, perhaps empty.
-
-    That of `find_acs`: the region from which `prepare` estimates coil maps.
-    """
-    seen = torch.zeros_like(mask[0])
-    if calibration:
-        with contextlib.suppress(CalibrationError):  # maps then came from elsewhere
-            region = find_acs(mask).limited(calibration)
-            seen[region.rows, region.columns] = True
-    return seen
-
-
 def split_samples(measurement: Measurement, config: SplitConfig, generator: Generator) -> Split:
     """Divide the acquired positions of each mask into Theta, ``keep``, and Lambda, ``hold``.
 
@@ -95,7 +78,7 @@ def split_samples(measurement: Measurement, config: SplitConfig, generator: Gene
         Lines are asked for, and the mask is not made of lines.
     """
     mask = measurement.mask
-    region = always_seen(mask, config.calibration)
+    region = sampled_centre(mask, config.calibration)
     if config.draw == "uniform":
         asked = WithheldConfig(fraction=config.fraction, unit=config.unit)
         return withhold(mask, keep_region=region, config=asked, generator=generator)
@@ -135,6 +118,7 @@ def _weighted(
     )
     keys = torch.where(eligible, keys, torch.inf).flatten()
     n_hold = int(config.fraction * int(eligible.sum()) + 0.5)
+    n_hold = min(n_hold, int(present.sum()) - 1)  # as `random_split`: something stays visible
     drawn = torch.zeros_like(keys, dtype=torch.bool)
     drawn[keys.argsort()[:n_hold]] = True
     return drawn.reshape(density.shape) & mask

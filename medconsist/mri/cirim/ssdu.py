@@ -18,6 +18,7 @@ from medconsist.consistency.splits import Split
 from medconsist.errors import NothingToWithholdError, RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.loss import Weighting
+from medconsist.mri.cirim.method import images_of
 from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.cirim.sample_splits import SplitConfig, split_samples
 from medconsist.mri.cirim.withheld_loss import WithheldLoss, withheld_loss
@@ -30,7 +31,7 @@ from medconsist.shapes import CoilKSpace, CoilMaps, SamplingMask
 from medconsist.training.draws import generator_for
 from medconsist.training.objective import Objective
 
-__all__ = ["DividedSamples", "Ssdu", "SsduConfig", "images_of", "measurements_from"]
+__all__ = ["DividedSamples", "Ssdu", "SsduConfig", "measurements_from"]
 
 _PAIR, _VALIDATION = 1, 2  # places of random draws
 
@@ -129,7 +130,8 @@ class Ssdu(Objective):
     config
         See `SsduConfig`.
     scans
-        What is learnt from; each is divided by a scale of its own, `rss_scale`.
+        What is learnt from; each is divided by a scale of its own, `rss_scale`. Slices of zeros
+        alone (padding) are left out.
     validation
         Other scans on which `evaluate` measures the error on withheld samples; may be empty.
 
@@ -164,6 +166,9 @@ class Ssdu(Objective):
         self._scales = tuple(
             _checked_scale(scan, config, place) for place, scan in enumerate(scans)
         )
+        self._with_signal = tuple(
+            scan.samples.abs().flatten(1).amax(1).nonzero().flatten().tolist() for scan in scans
+        )
         self._validation = tuple(validation)
 
     def build(self, generator: Generator) -> Cirim:
@@ -173,13 +178,10 @@ class Ssdu(Objective):
     def draw(self, generator: Generator, step: int) -> DividedSamples:  # noqa: ARG002  its interface
         """Return slices of one scan, each divided into Theta and Lambda."""
         place = int(torch.randint(len(self._scans), (), generator=generator))
-        scan = self._scans[place]
-        slices = torch.randint(len(scan.samples), (self.config.batch,), generator=generator)
-        parts = [
-            self._divided(place, int(index), self._pair(place, int(index), generator))
-            for index in slices
-        ]
-        return _stacked(parts)
+        slices = self._with_signal[place]
+        drawn = torch.randint(len(slices), (self.config.batch,), generator=generator).tolist()
+        indices = [slices[number] for number in drawn]
+        return _stacked([self._divided(place, i, self._pair(place, i, generator)) for i in indices])
 
     def losses(self, network: nn.Module, batch: DividedSamples) -> dict[str, Tensor]:
         """Return the distance between predicted and measured samples on Lambda."""
@@ -252,18 +254,6 @@ def measurements_from(
         See `PrepareConfig`; its ``calibration`` belongs to `SplitConfig` too.
     """
     return [prepare(read_kspace(file), config=config).measurement for file in files]
-
-
-@torch.no_grad()
-def images_of(network: nn.Module, seen: Measurement, *, scale: float) -> SetImages:
-    """Return what a network makes of samples, in their units, slice by slice.
-
-    The measurement lies on the device of the network.
-    """
-    sigma = torch.tensor([seen.sigma / scale], device=seen.samples.device)
-    parts = [_slice(seen, index) for index in range(len(seen.samples))]
-    images = [network(one.samples / scale, one.mask, one.maps, sigma)[-1, -1] for one in parts]
-    return torch.cat(images) * scale
 
 
 def _withheld_nrmse(network: nn.Module, scan: Measurement, config: SsduConfig, place: int) -> float:

@@ -10,7 +10,7 @@ from medconsist.mri.cirim.sample_splits import SplitConfig
 from medconsist.mri.cirim.ssdu import SsduConfig
 from medconsist.mri.cirim.withheld_loss import WithheldLoss
 from medconsist.mri.evidence.withheld import Unit
-from medconsist.training.settings import OptimiserConfig
+from medconsist.training.settings import OptimiserConfig, require_positive
 
 __all__ = ["SCRATCH", "Trained", "ZeroShot"]
 
@@ -54,7 +54,7 @@ class ZeroShot:
         ``"all"`` parameters; ``"per_channel"``: biases and IndRNN's recurrent weights, one number
         a channel; ``"last_cascade"``.
     clip
-        Largest norm of the gradient.
+        Largest norm of the gradient, positive; None leaves it as it is.
     precision
         Of convolutions while it trains: ``"bf16"`` or ``"32"``. The image is made in 32 bits.
 
@@ -96,6 +96,8 @@ class ZeroShot:
                 f"at least 1, one of {', '.join(get_args(Trained))}, '32' or 'bf16'."
             )
             raise RefusedInputError(msg)
+        if self.clip is not None:
+            require_positive("clip", self.clip)
         self.optimiser, self.task(CirimConfig(), 0), self.gamma  # each refuses its own values
 
     @classmethod

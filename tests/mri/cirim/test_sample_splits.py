@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from medconsist.errors import NothingToWithholdError, RefusedInputError
-from medconsist.mri.cirim.sample_splits import Density, SplitConfig, always_seen, split_samples
+from medconsist.mri.acs import find_acs, sampled_centre
+from medconsist.mri.cirim.sample_splits import Density, SplitConfig, split_samples
 from medconsist.mri.forward import Measurement
 
 SHAPE = (64, 48)
@@ -40,7 +41,7 @@ def test_theta_and_lambda_make_up_omega_and_the_calibration_region_is_theta(
     assert torch.equal(split.keep | split.hold, mask)
     assert not (split.keep & split.hold).any()
     assert split.keep[:, 26:38, 18:30].all()
-    outside = (mask & ~always_seen(mask, 12)).flatten(1).sum(1)
+    outside = (mask & ~sampled_centre(mask, 12)).flatten(1).sum(1)
     wanted = (0.4 * outside.double() + 0.5).floor().long()
     assert split.hold.flatten(1).sum(1).tolist() == wanted.tolist()
 
@@ -74,6 +75,32 @@ def test_lines_are_withheld_whole(draw: Density, generator: torch.Generator) -> 
     assert torch.equal(hold, hold.any(0).expand(SHAPE))
     assert hold.any()
     assert not hold[:, 18:30].any()
+
+
+@pytest.mark.parametrize("draw", get_args(Density))
+def test_calibration_of_the_volume_is_theta_in_a_slice_with_a_larger_rectangle(
+    draw: Density, generator: torch.Generator
+) -> None:
+    """Maps come from what all slices sampled; one alone may hold a longer and lower rectangle."""
+    mask = torch.rand(2, *SHAPE, generator=generator) < 0.1
+    mask[:, 24:40, 16:32] = True
+    mask[1, :, 20:28] = True
+    region = find_acs(mask).limited(16)
+    assert find_acs(mask[1:]).limited(16) != region
+    split = split_samples(
+        measurement(mask[1:]), SplitConfig(draw=draw, calibration=16, fraction=0.9), generator
+    )
+    assert region.extract(split.keep).all()
+
+
+@pytest.mark.parametrize("draw", get_args(Density))
+def test_something_is_seen_where_the_centre_was_not_sampled(
+    draw: Density, generator: torch.Generator
+) -> None:
+    mask = torch.zeros(1, *SHAPE, dtype=torch.bool)
+    mask[0, 0, :10] = True
+    config = SplitConfig(draw=draw, calibration=0, fraction=0.99)
+    assert split_samples(measurement(mask), config, generator).keep.sum() == 1
 
 
 def test_the_same_generator_gives_the_same_split(generator: torch.Generator) -> None:

@@ -10,9 +10,10 @@ from torch.optim import Adam
 
 from medconsist.errors import NothingToWithholdError, RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
+from medconsist.mri.cirim.method import images_of
 from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.cirim.sample_splits import SplitConfig
-from medconsist.mri.cirim.ssdu import Ssdu, SsduConfig, images_of, measurements_from
+from medconsist.mri.cirim.ssdu import Ssdu, SsduConfig, measurements_from
 from medconsist.mri.evidence.withheld import WithheldConfig, withheld_error, withhold
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import CgSense, Zerofilled
@@ -91,6 +92,17 @@ def test_slices_of_one_scan_share_its_scale(generator: torch.Generator) -> None:
     batch = objective(SsduConfig(network=TINY, split=SPLIT, batch=4), scan).draw(generator, 0)
     expected = scan.sigma / rss_scale(scan.samples)
     torch.testing.assert_close(batch.sigma, torch.full((4,), expected))
+
+
+def test_a_slice_of_padding_is_not_learnt_from(generator: torch.Generator) -> None:
+    scan = random_scan(generator, slices=3)
+    signal = torch.tensor([True, False, True])[:, None, None, None]
+    task = objective(
+        SsduConfig(network=TINY, split=SPLIT, batch=20), scan.with_samples(signal * scan.samples)
+    )
+    batch = task.draw(generator, 0)
+    assert batch.target.abs().flatten(1).amax(1).all()
+    assert torch.isfinite(task.losses(task.build(generator), batch)["loss"])
 
 
 def trained(scan_list: list[Measurement], config: SsduConfig, steps: int) -> nn.Module:

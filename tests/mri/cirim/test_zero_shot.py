@@ -184,6 +184,8 @@ def test_a_loss_that_is_not_finite_stops_with_a_reason(generator: torch.Generato
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(RefusedInputError, match="patience"):
         ZeroShot(patience=0)
+    with pytest.raises(RefusedInputError, match=r"clip got -1\.0; allowed: a positive number"):
+        ZeroShot(clip=-1.0)  # would climb
     with pytest.raises(RefusedInputError, match="steps"):
         ZeroShot(steps=0)
     with pytest.raises(RefusedInputError, match="fraction"):

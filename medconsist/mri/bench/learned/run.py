@@ -90,7 +90,7 @@ class TableConfig:
 
 
 def run_bench(*, data: Path | None, seed: int, draws: int = TEST_DRAWS) -> BenchReport:
-    """Run the table with the networks that are shipped; about 6 minutes on 2 cores.
+    """Run the table with the networks that are shipped; about 10 minutes on 2 cores.
 
     Parameters
     ----------
