@@ -2,7 +2,7 @@
 
 ::
 
-    python pipelines/mri_cirim_supervised.py                        # CIRIM, 18 minutes on 2 cores
+    python pipelines/mri_cirim_supervised.py                        # CIRIM, 15 minutes on 2 cores
     python pipelines/mri_cirim_supervised.py --model rim --out out/rim
     python pipelines/mri_cirim_supervised.py --model cirim --train.steps 200 --pool.scans 12
 

@@ -62,6 +62,7 @@ def work(rank: int, folder: Path) -> None:
     told = refusal(ema, rank)
     states = [memory.state_dict() for memory in (bank, ema, gated)]
     torch.save({"states": states, "told": told}, folder / f"{rank}.pt")
+    dist.barrier()  # gloo can abort a process whose peer has closed the connection already
     dist.destroy_process_group()
 
 

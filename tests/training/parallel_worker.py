@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from torch import distributed as dist
+
 from medconsist.training.fit import fit
 from tests.training.objectives import Line
 from tests.training.test_parallel import CONFIG
@@ -19,6 +21,8 @@ def main(folder: Path) -> None:
     raw = b"".join(learnt[name].detach().numpy().tobytes() for name in sorted(learnt))
     rank = os.environ.get("LOCAL_RANK", "0")
     (folder / f"rank{rank}").write_text(hashlib.sha256(raw).hexdigest())
+    dist.barrier()  # gloo can abort a process whose peer has closed the connection already
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":

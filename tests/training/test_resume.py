@@ -63,7 +63,7 @@ def test_a_real_kill_in_the_middle_of_a_step_leaves_no_trace(tmp_path: Path) -> 
     worker = Path(__file__).with_name("killed_worker.py")
     killed = subprocess.run(
         [sys.executable, str(worker), str(tmp_path / "killed")],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         timeout=300,
         check=False,
