@@ -36,11 +36,11 @@ $(VENV)/.made: constraints.txt
 	touch $@
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml
-	$(PIP) install --constraint constraints.txt --editable '.[mri,viewer]'
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,viewer]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --constraint constraints.txt --editable '.[mri,viewer,train,siemens]' --group dev
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,viewer,train,siemens]' --group dev
 	touch $@
 
 clean:

@@ -6,7 +6,11 @@
     ├── RefusedInputError        (ValueError)         exit code 2: the input is at fault
     │   ├── ShapeError                                wrong number or length of axes
     │   ├── UnsafeFileError                           links, external storage, pickled content
-    │   ├── TruncatedFileError                        the file ends before its own claim
+    │   ├── CorruptInputError                         the bytes are not what the file claims
+    │   │   └── TruncatedFileError                    the file ends before its own claim
+    │   ├── UnsupportedInputError                     sound, but of a kind that nothing here reads
+    │   ├── NoMppError                                microns per pixel are unknown
+    │   ├── NoTissueError                             nothing on the slide to look at
     │   ├── CalibrationError                          no usable calibration region
     │   └── NothingToWithholdError                    no sample is left for withheld evidence
     ├── MissingInputError        (FileNotFoundError)  exit code 2
@@ -17,17 +21,22 @@
         ├── ResultExistsError    (FileExistsError)    a key is written once
         └── CorruptResultError                        bytes differ from their recorded sha256
 
-A message says what was got, what is allowed and what to do.
+A message says what was got, what is allowed and what to do. ``reason`` is the class that a batch
+records for a case that it sets aside: corrupt, unsupported, no mpp, no tissue, out of memory or
+failed.
 """
 
 __all__ = [
     "BudgetError",
     "CalibrationError",
     "ConvergenceError",
+    "CorruptInputError",
     "CorruptResultError",
     "MedconsistError",
     "MissingExtraError",
     "MissingInputError",
+    "NoMppError",
+    "NoTissueError",
     "NothingToWithholdError",
     "RefusedInputError",
     "ResultExistsError",
@@ -35,13 +44,15 @@ __all__ = [
     "StorageError",
     "TruncatedFileError",
     "UnsafeFileError",
+    "UnsupportedInputError",
 ]
 
 
 class MedconsistError(Exception):
-    """Root of the tree; ``exit_code`` is what the command line returns."""
+    """Root of the tree; ``exit_code`` is what the command line returns, ``reason`` see above."""
 
     exit_code = 1
+    reason = "failed"
 
 
 class RefusedInputError(MedconsistError, ValueError):
@@ -58,8 +69,32 @@ class UnsafeFileError(RefusedInputError):
     """The file reaches outside itself (links, external storage) or holds pickled content."""
 
 
-class TruncatedFileError(RefusedInputError):
+class CorruptInputError(RefusedInputError):
+    """The bytes of the input are not what its own structure claims."""
+
+    reason = "corrupt"
+
+
+class TruncatedFileError(CorruptInputError):
     """The file ends before the data that its own header claims."""
+
+
+class UnsupportedInputError(RefusedInputError):
+    """A kind, format or compression that nothing here reads; the input itself may be sound."""
+
+    reason = "unsupported"
+
+
+class NoMppError(RefusedInputError):
+    """The slide does not say its microns per pixel, or says something that cannot be true."""
+
+    reason = "no mpp"
+
+
+class NoTissueError(RefusedInputError):
+    """No tissue was found on the slide."""
+
+    reason = "no tissue"
 
 
 class CalibrationError(RefusedInputError):
@@ -80,6 +115,7 @@ class BudgetError(MedconsistError, MemoryError):
     """A header claims more bytes than the memory budget allows."""
 
     exit_code = 2
+    reason = "out of memory"
 
 
 class MissingExtraError(MedconsistError, ImportError):

@@ -1,6 +1,5 @@
 """The job of the command line: one k-space file in, one result folder out."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medconsist.errors import CorruptResultError, RefusedInputError
+from medconsist.errors import RefusedInputError
 from medconsist.mri.formats.cfl import cfl_pair
 from medconsist.mri.formats.files import require_file
 from medconsist.mri.formats.nifti import write_nifti
@@ -26,6 +25,7 @@ from medconsist.mri.scan_file import SIMULATED_NOTE, read_reference
 from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.shown_first import Solved, judge_images
 from medconsist.mri.trust import MriTrust
+from medconsist.results.cases import owner_of_case, publish, same_file
 from medconsist.results.digests import canonical_json, result_key, sha256_of_bytes, sha256_of_path
 from medconsist.results.ids import safe_id
 from medconsist.results.records import make_record
@@ -177,7 +177,10 @@ def reconstruct_file(job: Job) -> Outcome:
         result_version=RESULT_VERSION,
     )
     store = ResultStore(job.out, job.study)
-    patient = _patient(job, store, digests)
+    other = same_file(digests, role="kspace", what="k-space file", name=str(job.input))
+    patient = owner_of_case(
+        store, job.case_id, patient=job.patient, refuse=other if job.case is None else None
+    )
     if store.is_done(job.case_id, key):
         stored = store.read(job.case_id, key)
         _publish(store, stored.result)
@@ -208,41 +211,6 @@ def reconstruct_file(job: Job) -> Outcome:
     )
     _publish(store, _write(store, job.case_id, fields, volume))
     return Outcome(store.read(job.case_id, key), fresh=True)
-
-
-def _patient(job: Job, store: ResultStore, digests: dict[str, str]) -> str:
-    """Return whose case it is; refuse to put another patient or another scan into it.
-
-    The name of a file is no identity: ``a/scan.h5`` and ``b/scan.h5`` would be one case.
-    """
-    earlier = list(_readable(store, job.case_id))
-    for result in earlier:
-        if job.patient not in (None, result.patient):
-            msg = (
-                f"case {result.case} is done and belongs to patient {result.patient}, got "
-                f"--patient {job.patient}; what is written stays. Give another --case, or leave "
-                "--patient out."
-            )
-            raise RefusedInputError(msg)
-        if job.case is None and _samples(result.inputs) != _samples(digests):
-            msg = (
-                f"case {result.case} of study {result.study} holds results of another k-space "
-                f"file, and {job.input} is named alike. Give this one a name of its own by "
-                f"--case NAME; if it is the same case, say so by --case {result.case}."
-            )
-            raise RefusedInputError(msg)
-    known = [result.patient for result in earlier if result.patient is not None]
-    return job.patient or next(iter(known), job.case_id)
-
-
-def _readable(store: ResultStore, case: str) -> Iterator[Result]:
-    for key in store.keys(case):
-        with contextlib.suppress(CorruptResultError):  # is_done and the writer deal with it
-            yield store.read(case, key).result
-
-
-def _samples(inputs: Mapping[str, str]) -> dict[str, str]:
-    return {role: digest for role, digest in inputs.items() if role.startswith("kspace")}
 
 
 def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
@@ -337,11 +305,7 @@ def _named(role: str, volume: _Volume, model: ModelRecord | None) -> dict[str, s
 
 
 def _publish(store: ResultStore, result: Result) -> None:
-    """Show this key and remember its scores; both do nothing where they are done already."""
-    group = _group(result.config, result.inputs, result.trust.settings)
-    store.remember(result, group=group)
-    if store.current(result.case) != result.key:
-        store.set_current(result.case, result.key)
+    publish(store, result, group=_group(result.config, result.inputs, result.trust.settings))
 
 
 def _group(

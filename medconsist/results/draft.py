@@ -19,6 +19,7 @@ from medconsist.results.records import make_record
 from medconsist.results.schema import (
     Affine,
     ArrayRecord,
+    Place,
     Result,
     ResultFields,
     read_result,
@@ -29,7 +30,12 @@ from medconsist.results.writers import writer_tag
 __all__ = ["ArrayFacts", "Draft", "refuse_corrupt"]
 
 _PREFIX = ".draft-"
-_KINDS = {".nii": "nifti", ".nii.gz": "nifti", ".safetensors": "safetensors"}
+_KINDS = {
+    ".nii": "nifti",
+    ".nii.gz": "nifti",
+    ".safetensors": "safetensors",
+    ".geojson": "geojson",
+}
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -47,6 +53,7 @@ class ArrayFacts(TypedDict, total=False):
     orientation: Affine | None
     description: str
     method: str | None
+    place: Place | None
 
 
 class Draft:
@@ -116,8 +123,8 @@ class Draft:
         axes
             One name for each axis, e.g. ``("slices", "height", "width")``.
         **facts
-            ``unit``, ``spacing_mm``, ``orientation``, ``description``, ``method`` of
-            :class:`ArrayRecord`.
+            ``unit``, ``spacing_mm``, ``orientation``, ``description``, ``method``, ``place``
+            of :class:`ArrayRecord`.
 
         Raises
         ------
@@ -148,21 +155,21 @@ class Draft:
         dtype: str,
         **facts: Unpack[ArrayFacts],
     ) -> ArrayRecord:
-        """Let ``write`` make a NIfTI or safetensors file of that name, and record it.
+        """Let ``write`` make a NIfTI, safetensors or GeoJSON file of that name, and record it.
 
         Parameters
         ----------
         role
             E.g. ``"reconstruction_nifti"``; a role is taken once.
         path_name
-            File name that ends with ``.nii``, ``.nii.gz`` or ``.safetensors``.
+            File name that ends with ``.nii``, ``.nii.gz``, ``.safetensors`` or ``.geojson``.
         write
             Called with the path to write to.
         axes, shape, dtype
             Of what the file holds.
         **facts
-            ``unit``, ``spacing_mm``, ``orientation``, ``description``, ``method`` of
-            :class:`ArrayRecord`.
+            ``unit``, ``spacing_mm``, ``orientation``, ``description``, ``method``, ``place``
+            of :class:`ArrayRecord`.
 
         Raises
         ------

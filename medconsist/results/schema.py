@@ -26,6 +26,7 @@ __all__ = [
     "ArrayRecord",
     "Metric",
     "ModelRecord",
+    "Place",
     "Result",
     "ResultFields",
     "Times",
@@ -45,6 +46,39 @@ _UNSEALED = "0" * 64
 _SEAL = re.compile(rb'^  "content_sha256": "([0-9a-f]{64})"', re.MULTILINE)
 
 
+class Place(Record):
+    """Where the pixels of an array lie on something larger, along each of its first axes.
+
+    Index ``i`` along an axis begins at ``offset + scale * i``: the map of a picture, mask or heat
+    map of a slide to the slide itself.
+
+    Parameters
+    ----------
+    of, unit
+        What the numbers count on, e.g. ``"slide"`` and ``"level-0 px"``.
+    offset, scale
+        One entry for each placed axis, in the order of the axes of the array; no scale is 0.
+
+    Examples
+    --------
+    >>> Place(of="slide", unit="level-0 px", offset=(0.0, 0.0), scale=(32.0, 32.0)).scale[0]
+    32.0
+    """
+
+    of: str = Field(min_length=1)
+    unit: str = Field(min_length=1)
+    offset: tuple[float, ...] = Field(min_length=1)
+    scale: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _axes_fit(self) -> "Place":
+        if len(self.offset) != len(self.scale) or 0.0 in self.scale:
+            msg = f"offset {self.offset} and scale {self.scale} need one entry for each axis, "
+            msg += "no scale 0"
+            raise ValueError(msg)
+        return self
+
+
 class ArrayRecord(Record):
     """One array or file beside ``result.json``.
 
@@ -56,7 +90,7 @@ class ArrayRecord(Record):
     path
         Name in the folder of the result.
     kind
-        ``zarr`` (images, grids), ``nifti`` (for a clinician's tool), ``safetensors``.
+        ``zarr`` (images, grids), ``nifti`` (for a clinician's tool), ``safetensors``, ``geojson``.
     axes, shape, dtype
         Axis names, lengths and NumPy name of the type.
     unit
@@ -73,6 +107,8 @@ class ArrayRecord(Record):
     method
         Name of the method that made it, None where none did (reference, mask) or an older layout
         does not say. A role says what an array is to the reader, and not which method that was.
+    place
+        Where it lies on the slide that it was made from; None if it is no part of one.
 
     Examples
     --------
@@ -83,7 +119,7 @@ class ArrayRecord(Record):
 
     role: Role
     path: Identifier
-    kind: Literal["zarr", "nifti", "safetensors"]
+    kind: Literal["zarr", "nifti", "safetensors", "geojson"]
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
@@ -93,6 +129,15 @@ class ArrayRecord(Record):
     orientation: Affine | None = None
     description: str = ""
     method: str | None = None
+    place: Place | None = None
+
+    @model_validator(mode="after")
+    def _place_fits(self) -> "ArrayRecord":
+        if self.place is not None and len(self.place.scale) > len(self.axes):
+            msg = f"array {self.role!r}: its place has {len(self.place.scale)} axes, it has "
+            msg += f"{len(self.axes)}"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _axes_fit(self) -> "ArrayRecord":
@@ -279,8 +324,8 @@ class Result(ResultFields):
     Parameters
     ----------
     schema_version
-        Of this layout. 2 has ``method`` of an array and ``trained_on`` of a model; 1 is still
-        read.
+        Of this layout. 2 has ``method`` of an array and ``trained_on`` of a model, 3 ``place`` of
+        an array and GeoJSON; 1 and 2 are still read.
     study, case
         Where it lies: ``study/case/key``.
     arrays
@@ -295,7 +340,7 @@ class Result(ResultFields):
     ['arrays', 'case', 'content_sha256', 'schema_version', 'study']
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     study: Identifier
     case: Identifier
     arrays: tuple[ArrayRecord, ...]

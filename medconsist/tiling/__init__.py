@@ -1,0 +1,1 @@
+"""Equal windows over any number of axes: where they lie, how they are read, how they are joined."""

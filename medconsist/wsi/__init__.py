@@ -1,0 +1,1 @@
+"""Whole slides: from stored tiles to features, with coordinates that are right."""
