@@ -1,4 +1,4 @@
-"""The viewer page: one case, its reconstructions side by side, and the evidence for them.
+"""The viewer page: one case, its reconstructions or its slide, and the evidence for them.
 
 Run it with ``medconsist view --results DIR``, or directly::
 
@@ -32,6 +32,7 @@ from medconsist.viewing.numbers import (
     method_words,
     metric_tables,
     model_words,
+    plain_name,
     provenance_rows,
 )
 from medconsist.viewing.orientation import edge_letters, ruler_mm
@@ -40,6 +41,7 @@ from medconsist.viewing.panes import Pane, first_choice
 from medconsist.viewing.picture import encode_png
 from medconsist.viewing.reading import Reading, WindowPercent, open_reading, original_elsewhere
 from medconsist.viewing.scores import score_cards, stated_width
+from medconsist.viewing.slide_reading import REGIONS, SlideReading, marked, open_slide_reading
 from medconsist.viewing.trust_maps import draw_map, style_of
 from medconsist.viewing.windowing import Window, percentile_window, to_uint8
 
@@ -63,6 +65,13 @@ def results_folder() -> Path | None:
 def listed_cases(root: Path, study: str) -> list[CaseLine]:
     """Return the case list; read again after ten seconds, for jobs may be running."""
     return case_lines(ResultStore(root, study))
+
+
+@st.cache_resource(max_entries=8, ttl=600, show_spinner="Verifying the stored result ...")
+def opened_slide(_stored: StoredResult, folder: Path, content_sha256: str) -> SlideReading:
+    """Return the verified pictures of a slide; ``content_sha256`` names its exact bytes."""
+    del folder, content_sha256  # they are the name in the cache
+    return open_slide_reading(_stored)
 
 
 @st.cache_resource(max_entries=8, ttl=600, show_spinner="Verifying the stored result ...")
@@ -165,6 +174,10 @@ def draw_result(store: ResultStore, line: CaseLine, key: KeyLine, keys: Sequence
     except MedconsistError as error:
         draw_unreadable(store, line, str(error), [k.key for k in keys if k != key])
         return
+    if stored.result.kind.startswith("wsi."):
+        slide = opened_slide(stored, stored.folder.path, stored.result.content_sha256)
+        draw_slide(line, key, slide)
+        return
     reading = opened(stored, stored.folder.path, stored.result.content_sha256)
     begin_reading(reading, key)
     draw_strip(line, key, reading)
@@ -188,10 +201,10 @@ def draw_result(store: ResultStore, line: CaseLine, key: KeyLine, keys: Sequence
         if overlay is not None:
             cells.append(partial(overlay, index, draw, pair[0]))
         draw_grid(cells)
-        draw_metrics(reading)
-        draw_provenance(reading)
+        draw_metrics(reading.result)
+        draw_provenance(reading.result)
     with numbers:
-        draw_numbers(reading)
+        draw_numbers(reading.result)
         draw_samples(reading, index)
 
 
@@ -306,22 +319,94 @@ def draw_strip(line: CaseLine, key: KeyLine, reading: Reading) -> None:
     result = reading.result
     known = [pane.record.orientation for pane in reading.images.values()]
     sized = [pane.pixel_mm for pane in reading.images.values()]
-    quiet = [f"study {result.study}", model_words(result)]
+    unknown = []
+    if None in known or not known:
+        unknown.append("orientation unknown")
+    if None in sized or not sized:
+        unknown.append("voxel size unknown")
+    draw_title(line, key, result, [f"study {result.study}", model_words(result)], unknown)
+    if reason := reason_of_order(result):
+        st.html(f'<p class="mc-order">{safe(reason)}</p>')
+
+
+def draw_title(
+    line: CaseLine, key: KeyLine, result: Result, quiet: Sequence[str], unknown: Sequence[str]
+) -> None:
+    """Draw who and what is on the screen, and what a reader must not overlook."""
     advise = ["simulated, not a person"] if SIMULATED_NOTE in result.notes else []
     if result.model is not None and result.model.label:
         advise.append(f"{result.model.name}: {result.model.label}")
     if not key.current:
         advise.append("older result, not the current one")
-    if None in known or not known:
-        advise.append("orientation unknown")
-    if None in sized or not sized:
-        advise.append("voxel size unknown")
     st.html(
         f'<div class="mc-strip"><h1>{safe(line.title)}</h1>{badges(quiet)}'
-        f'{badges(advise, tone="advise")}<span class="mc-notice">{NOTICE}</span></div>'
+        f'{badges([*advise, *unknown], tone="advise")}<span class="mc-notice">{NOTICE}</span></div>'
     )
-    if reason := reason_of_order(result):
-        st.html(f'<p class="mc-order">{safe(reason)}</p>')
+
+
+def draw_slide(line: CaseLine, key: KeyLine, reading: SlideReading) -> None:
+    """Draw the overview of a slide, what was marked on it, and the numbers of its features."""
+    result = reading.result
+    unknown = [] if reading.pixel_mm else ["microns per pixel unknown"]
+    draw_title(line, key, result, [f"study {result.study}", model_words(result)], unknown)
+    images, numbers = st.columns([3.1, 1], gap="medium")
+    with images:
+        for problem in reading.problems:
+            st.html(f'<div class="mc-problem">{safe(problem)}</div>')
+        if reading.overview is not None:
+            shown = choose_regions(reading)
+            draw_slide_pictures(reading, reading.overview, shown)
+        draw_metrics(result)
+        draw_provenance(result)
+    with numbers:
+        draw_numbers(result)
+
+
+def choose_regions(reading: SlideReading) -> list[str]:
+    """Let the reader choose which regions are marked; all of them at first."""
+    with st.sidebar:
+        st.html('<h2 class="mc-h">Marked on the overview</h2>')
+        return [
+            role
+            for role in reading.regions
+            if st.checkbox(REGIONS[role].title, value=True, key=role)
+        ]
+
+
+def draw_slide_pictures(reading: SlideReading, overview: np.ndarray, shown: Sequence[str]) -> None:
+    """Draw the overview as it is, with its regions marked, and each colour map of the features."""
+    picture = marked(overview, {role: reading.regions[role] for role in shown})
+    legend = ", ".join(REGIONS[role].title for role in shown) or "nothing marked"
+    cells = [
+        partial(draw_overview, reading, "Overview", "as scanned", overview),
+        partial(draw_overview, reading, "Regions", legend, picture),
+    ]
+    described = {record.role: record.description for record in reading.result.arrays}
+    for role, colours in reading.maps.items():
+        title = plain_name(role).capitalize()
+        cells.append(partial(draw_overview, reading, title, described[role], colours))
+    draw_grid(cells)
+    badge = '<span class="mc-badge" style="border-left:1em solid rgb{}">{}</span> '
+    st.html(
+        "".join(badge.format(REGIONS[role].colour, safe(REGIONS[role].title)) for role in shown)
+    )
+
+
+def draw_overview(reading: SlideReading, title: str, words: str, picture: np.ndarray) -> None:
+    """Draw one picture of a slide with its ruler, if its pixels have a known size."""
+    draw_heading(title, words)
+    size = reading.pixel_mm
+    png = encode_png(picture, pixel_aspect=1.0 if size is None else size[0] / size[1])
+    st.image(png, width="stretch", output_format="PNG", alt=f"{title} of the slide")
+    if size is not None:
+        draw_ruler(picture.shape[1] * size[1])
+
+
+def draw_ruler(extent_mm: float) -> None:
+    """Draw a bar of a round length below a picture that is ``extent_mm`` wide."""
+    length = ruler_mm(extent_mm)
+    st.html(f'<div class="mc-ruler" style="width:{100 * length / extent_mm:.3f}%"></div>')
+    st.html(f'<p class="mc-small">bar {length:g} mm</p>')
 
 
 def draw_grid(cells: Sequence[Callable[[], object]]) -> None:
@@ -348,7 +433,7 @@ def draw_picture(picture: np.ndarray, pane: Pane, alt: str) -> None:
         words.append(edge_letters(pane.record.orientation).sentence)
     if pane.pixel_mm is not None:
         extent = picture.shape[1] * pane.pixel_mm[1]
-        words.append(f"bar {ruler_mm(extent)} mm")
+        words.append(f"bar {ruler_mm(extent):g} mm")
         st.html(
             f'<div class="mc-ruler" style="width:{100 * ruler_mm(extent) / extent:.3f}%"></div>'
         )
@@ -429,9 +514,8 @@ def draw_legend(name: str, scale: Scale, words: str) -> None:
     )
 
 
-def draw_numbers(reading: Reading) -> None:
+def draw_numbers(result: Result) -> None:
     """Draw the trust scores and the notes of a result."""
-    result = reading.result
     st.html('<h2 class="mc-h">What the measurement says</h2>')
     if result.trust.scores:
         width = stated_width(result.trust.settings)
@@ -447,9 +531,9 @@ def draw_numbers(reading: Reading) -> None:
         )
 
 
-def draw_metrics(reading: Reading) -> None:
+def draw_metrics(result: Result) -> None:
     """Draw one table for each metric, in the columns of the images."""
-    tables = metric_tables(reading.result.metrics, title=partial(image_title, reading.result))
+    tables = metric_tables(result.metrics, title=partial(image_title, result))
     head = ["Image", "Value", "Interval"]
     draw_grid([partial(st.html, table(head, tables[name], caption=name)) for name in tables])
 
@@ -469,10 +553,10 @@ def draw_samples(reading: Reading, index: int) -> None:
     )
 
 
-def draw_provenance(reading: Reading) -> None:
+def draw_provenance(result: Result) -> None:
     """Draw where every pixel of this result comes from."""
     with st.expander("Where this result comes from"):
-        rows = provenance_rows(reading.result)
+        rows = provenance_rows(result)
         st.html(table(["", "Value"], rows, caption="Provenance of this result"))
 
 
@@ -481,7 +565,7 @@ def draw_problems(reading: Reading) -> None:
     problems = [f"{p.title}: {p.problem}" for p in reading.images.values()]
     for problem in problems or ["This result holds no image."]:
         st.html(f'<div class="mc-problem">{safe(problem)}</div>')
-    draw_provenance(reading)
+    draw_provenance(reading.result)
 
 
 def draw_unreadable(

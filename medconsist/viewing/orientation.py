@@ -62,16 +62,16 @@ def edge_letters(affine: Sequence[Sequence[float]]) -> Edges:
     )
 
 
-def ruler_mm(extent_mm: float) -> int:
-    """Return the length of a ruler, the longest of 1, 2, 5, 10, ... mm below 40 % of the image.
+def ruler_mm(extent_mm: float) -> float:
+    """Return the length of a ruler: the longest of .01, .02, .05 ... mm below 40 % of the image.
 
     Examples
     --------
-    >>> ruler_mm(220.0)
-    50
+    >>> ruler_mm(220.0), ruler_mm(1.1)
+    (50.0, 0.2)
     """
-    lengths = [step * 10**power for power in range(4) for step in (1, 2, 5)]
-    return max((length for length in lengths if length <= 0.4 * extent_mm), default=1)
+    lengths = [step * 10.0**power for power in range(-2, 4) for step in (1, 2, 5)]
+    return max((length for length in lengths if length <= 0.4 * extent_mm), default=lengths[0])
 
 
 def _letters(direction: np.ndarray) -> str:

@@ -48,7 +48,7 @@ def test_a_direction_without_length_is_refused() -> None:
         edge_letters(affine((0, 0, 0), (0, 1, 0)))
 
 
-@given(st.floats(3.0, 2000.0))
+@given(st.floats(0.03, 2000.0))
 def test_the_ruler_fits_and_is_not_tiny(extent: float) -> None:
-    assert ruler_mm(extent) <= 0.4 * extent or ruler_mm(extent) == 1
+    assert ruler_mm(extent) <= 0.4 * extent
     assert ruler_mm(extent) >= 0.16 * extent

@@ -1,0 +1,177 @@
+"""One stored slide opened for reading: its overview, the regions marked on it, its colour maps."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from medconsist.errors import MedconsistError
+from medconsist.results.schema import ArrayRecord, Place, Result
+from medconsist.results.store import StoredResult
+
+__all__ = ["REGIONS", "Region", "SlideReading", "marked", "open_slide_reading"]
+
+PICTURE_AXES = ("height", "width", "rgb")
+REGION_AXES = ("height", "width")
+OVERVIEW = "overview"
+INK_SHARE = 0.4  # of the colour within a region; its outline is drawn in full
+
+
+@dataclass(frozen=True)
+class Region:
+    """How one kind of region is drawn.
+
+    Parameters
+    ----------
+    title
+        In words.
+    colour
+        RGB; distinguishable for every colour vision together with the legend.
+
+    Examples
+    --------
+    >>> Region("Tissue", (0, 114, 178)).title
+    'Tissue'
+    """
+
+    title: str
+    colour: tuple[int, int, int]
+
+
+# Okabe and Ito's colours, which stay apart for every colour vision.
+REGIONS: Mapping[str, Region] = MappingProxyType(
+    {
+        "tissue": Region("Tissue that was used", (0, 158, 115)),
+        "pen": Region("Pen", (230, 159, 0)),
+        "fold": Region("Fold", (213, 94, 0)),
+        "blur": Region("Out of focus", (86, 180, 233)),
+    }
+)
+"""Role of a region and how it is drawn, in the order of the legend."""
+
+
+@dataclass(frozen=True, eq=False)
+class SlideReading:
+    """All that the page draws of one slide.
+
+    Parameters
+    ----------
+    result
+        The verified ``result.json``.
+    record
+        Of the overview; None if there is none.
+    overview
+        uint8 ``height width 3``; None if it cannot be shown.
+    regions
+        Role to mask on the grid of the overview.
+    maps
+        Role to picture on the grid of the overview, 0 where the slide was not looked at.
+    problems
+        One sentence for each array that is not shown.
+
+    Examples
+    --------
+    >>> SlideReading.__dataclass_params__.frozen
+    True
+    """
+
+    result: Result
+    record: ArrayRecord | None
+    overview: UInt8[np.ndarray, "height width 3"] | None
+    regions: Mapping[str, Bool[np.ndarray, "height width"]]
+    maps: Mapping[str, UInt8[np.ndarray, "height width 3"]]
+    problems: tuple[str, ...]
+
+    @property
+    def pixel_mm(self) -> tuple[float, float] | None:
+        """Height and width of a pixel of the overview [mm], None if unknown."""
+        spacing = None if self.record is None else self.record.spacing_mm
+        if spacing is None or spacing[0] is None or spacing[1] is None:
+            return None
+        return spacing[0], spacing[1]
+
+
+def open_slide_reading(stored: StoredResult) -> SlideReading:
+    """Return the pictures of a slide, verified; a broken one is left out with a sentence."""
+    problems: list[str] = []
+    records = {record.role: record for record in stored.result.arrays if record.kind == "zarr"}
+    read = {role: _read(stored, role, problems) for role in _wanted(records.values())}
+    overview, record = read.pop(OVERVIEW, None), records.get(OVERVIEW)
+    if overview is None or record is None:
+        return SlideReading(stored.result, record, None, {}, {}, tuple(problems))
+    regions, maps = {}, {}
+    for role, array in read.items():
+        if array is None:
+            continue
+        placed = _on_grid(array, records[role].place, record.place, overview.shape[:2])
+        if placed.dtype == np.bool_:
+            regions[role] = placed
+        else:
+            maps[role] = placed
+    ordered = {role: regions[role] for role in REGIONS if role in regions}
+    return SlideReading(stored.result, record, overview, ordered, maps, tuple(problems))
+
+
+def marked(
+    overview: UInt8[np.ndarray, "height width 3"],
+    regions: Mapping[str, Bool[np.ndarray, "height width"]],
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the overview with each region tinted and its outline drawn, in the order given."""
+    picture = overview.astype(np.float32)
+    for role, mask in regions.items():
+        colour = np.asarray(REGIONS[role].colour, dtype=np.float32)
+        inside = 0.0 if role == "tissue" else INK_SHARE  # what was used stays as it was stained
+        share = np.where(_outline(mask), 1.0, inside * mask)[..., None]
+        picture = ((1 - share) * picture + share * colour).astype(np.float32)
+    return np.floor(picture + 0.5).astype(np.uint8)
+
+
+def _wanted(records: Iterable[ArrayRecord]) -> list[str]:
+    held = list(records)
+    pictures = [record.role for record in held if record.axes == PICTURE_AXES]
+    masks = [record.role for record in held if record.role in REGIONS]
+    return [*pictures, *masks]
+
+
+def _read(stored: StoredResult, role: str, problems: list[str]) -> np.ndarray | None:
+    record = stored.record(role)
+    wanted = ("bool", REGION_AXES) if role in REGIONS else ("uint8", PICTURE_AXES)
+    if (record.dtype, record.axes) != wanted:
+        problems.append(
+            f"{role} is not drawn: {record.dtype} {' '.join(record.axes)} is no picture."
+        )
+        return None
+    try:
+        array = stored.array(role)
+    except MedconsistError as error:
+        problems.append(f"{role} is not shown, the stored bytes are at fault. {error}")
+        return None
+    array.flags.writeable = False
+    return array
+
+
+def _on_grid(
+    array: np.ndarray, own: Place | None, other: Place | None, shape: tuple[int, int]
+) -> np.ndarray:
+    """Return the array on another grid of the same slide by nearest neighbour, 0 outside."""
+    if own is None or other is None or (own == other and array.shape[:2] == shape):
+        return array
+    taken, inside = [], []
+    for axis, length in enumerate(shape):
+        place = other.offset[axis] + other.scale[axis] * (np.arange(length) + 0.5)
+        index = np.floor((place - own.offset[axis]) / own.scale[axis]).astype(np.int64)
+        inside.append((index >= 0) & (index < array.shape[axis]))
+        taken.append(np.clip(index, 0, array.shape[axis] - 1))
+    placed = array[np.ix_(*taken)]
+    placed[~(inside[0][:, None] & inside[1][None, :])] = 0
+    return placed
+
+
+def _outline(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    inner = np.pad(mask, 1, constant_values=False)
+    whole = inner[1:-1, 1:-1].copy()
+    for rows, columns in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        whole &= inner[rows : rows + mask.shape[0], columns : columns + mask.shape[1]]
+    return mask & ~whole
