@@ -92,9 +92,10 @@ class NoMppError(RefusedInputError):
 
 
 class NoTissueError(RefusedInputError):
-    """No tissue was found on the slide."""
+    """No tissue was found on the slide; ``picture`` shows it as PNG bytes, if one was made."""
 
     reason = "no tissue"
+    picture: bytes = b""
 
 
 class CalibrationError(RefusedInputError):

@@ -10,11 +10,12 @@ from medconsist.cli.bench import Bench
 from medconsist.cli.demo import Demo
 from medconsist.cli.mri import Mri
 from medconsist.cli.view import View
+from medconsist.cli.wsi import Wsi
 from medconsist.errors import MedconsistError
 
 __all__ = ["main"]
 
-DESCRIPTION = """Raw k-space to reviewed results, with the measured evidence for each case.
+DESCRIPTION = """Raw k-space and whole slides to reviewed results, with the evidence for each case.
 
 Research use only, not for diagnosis.
 
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     command_type = (
         Annotated[Mri, subcommand("mri")]
+        | Annotated[Wsi, subcommand("wsi")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[View, subcommand("view")]
         | Annotated[Bench, subcommand("bench")]

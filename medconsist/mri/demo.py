@@ -5,7 +5,8 @@ from pathlib import Path
 from medconsist.mri.cirim.choice import Choice
 from medconsist.mri.scan_series import Series, write_series
 from medconsist.mri.settings import Reconstruction
-from medconsist.mri.task import Job, Outcome, reconstruct_file
+from medconsist.mri.task import Job, reconstruct_file
+from medconsist.results.cases import Outcome
 
 __all__ = ["run_demo"]
 

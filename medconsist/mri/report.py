@@ -3,7 +3,7 @@
 from typing import Any
 
 import medconsist
-from medconsist.mri.task import Outcome
+from medconsist.results.cases import Outcome
 from medconsist.results.folder import RESULT_NAME
 from medconsist.results.methods import labelled_method
 from medconsist.results.schema import Result

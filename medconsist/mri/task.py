@@ -1,9 +1,6 @@
 """The job of the command line: one k-space file in, one result folder out."""
 
-import logging
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,15 +22,16 @@ from medconsist.mri.scan_file import SIMULATED_NOTE, read_reference
 from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.shown_first import Solved, judge_images
 from medconsist.mri.trust import MriTrust
-from medconsist.results.cases import owner_of_case, publish, same_file
+from medconsist.results.cases import Outcome, owner_of_case, publish, same_file
 from medconsist.results.digests import canonical_json, result_key, sha256_of_bytes, sha256_of_path
 from medconsist.results.ids import safe_id
 from medconsist.results.records import make_record
 from medconsist.results.schema import ModelRecord, Result, ResultFields, Times
-from medconsist.results.store import ResultStore, StoredResult
+from medconsist.results.steps import timed
+from medconsist.results.store import ResultStore
 from medconsist.results.trust import TrustRecord, judge_against_history
 
-__all__ = ["RESULT_VERSION", "Job", "Outcome", "reconstruct_file"]
+__all__ = ["RESULT_VERSION", "Job", "reconstruct_file"]
 
 RESULT_VERSION = 1  # raise it when the arrays or scores of the same input and settings change
 AXES = ("slices", "height", "width")
@@ -44,8 +42,6 @@ MAP_UNITS = {
     "refutable_contrast": "share of the reference intensity",
     "matched_filter": "standard deviations",
 }
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,22 +118,6 @@ class Job:
         }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A finished result, and whether this run made it.
-
-    Parameters
-    ----------
-    stored
-        The result.
-    fresh
-        False if it was done before and nothing was computed.
-    """
-
-    stored: StoredResult
-    fresh: bool
-
-
 @dataclass(frozen=True, eq=False)
 class _Volume:
     """What was computed for one file: images by role, the record, the k-space they came from."""
@@ -164,7 +144,7 @@ def reconstruct_file(job: Job) -> Outcome:
         The result could not be written; nothing half-written is left.
     """
     started, steps = datetime.now(UTC), dict[str, float]()
-    with _timed(steps, "read"):
+    with timed(steps, "read"):
         kspace = read_kspace(
             job.input, mask=job.mask, budget_bytes=job.budget_bytes, frame=job.frame
         ).to(job.device)
@@ -219,21 +199,21 @@ def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
     if reference is not None:
         kspace = kspace.with_note(SIMULATED_NOTE)
     if what.combine == "rss":
-        with _timed(steps, "reconstruction"):
+        with timed(steps, "reconstruction"):
             ready = prepare_without_maps(kspace)
             images = {"reconstruction": rss(ready.data)}
         note = "Root sum of squares without coil maps: no trust record can be made."
         methods = {"reconstruction": what.method.name}
         return _Volume(images, methods, MriTrust.empty(), ready.with_note(note), reference)
-    with _timed(steps, "prepare"):
+    with timed(steps, "prepare"):
         maps = None if job.maps is None else read_maps(job.maps, budget_bytes=job.budget_bytes)
         prepared = prepare(kspace, config=what.prepare, maps=maps)
     measurement = prepared.measurement
     asked = {}
     for role, method in what.by_role.items():
-        with _timed(steps, role):
+        with timed(steps, role):
             asked[role] = Solved.of(method.rescaled(1 / prepared.scale), measurement)
-    with _timed(steps, "trust"):
+    with timed(steps, "trust"):
         judged = judge_images(
             asked,
             measurement,
@@ -337,11 +317,3 @@ def _parts(path: Path) -> dict[str, Path]:
         require_file(path)
     header, samples = sorted(cfl_pair(path), key=lambda file: file.suffix, reverse=True)
     return {"_hdr": header, "_cfl": samples}
-
-
-@contextmanager
-def _timed(steps: dict[str, float], name: str) -> Iterator[None]:
-    logger.info("%s ...", name)
-    start = time.perf_counter()
-    yield
-    steps[name] = time.perf_counter() - start

@@ -2,12 +2,34 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from medconsist.errors import CorruptResultError, RefusedInputError
 from medconsist.results.schema import Result
-from medconsist.results.store import ResultStore
+from medconsist.results.store import ResultStore, StoredResult
 
-__all__ = ["finished_results", "owner_of_case", "publish", "same_file"]
+__all__ = ["Outcome", "finished_results", "owner_of_case", "publish", "same_file"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished result, and whether this run made it.
+
+    Parameters
+    ----------
+    stored
+        The result.
+    fresh
+        False if it was done before and nothing was computed.
+
+    Examples
+    --------
+    >>> Outcome.__dataclass_params__.frozen
+    True
+    """
+
+    stored: StoredResult
+    fresh: bool
 
 
 def finished_results(store: ResultStore, case: str) -> Iterator[Result]:

@@ -272,6 +272,16 @@ class ResultStore:
     def _case(self, case: str) -> Path:
         return self.root / self.study / safe_id(case, what="case id")
 
+    def case_path(self, case: str) -> Path:
+        """Return the folder of a case, which may not be there yet; hidden names in it are free.
+
+        Raises
+        ------
+        RefusedInputError
+            If the case id is not safe.
+        """
+        return self.root / self.study / safe_id(case, what="case id")
+
     def _at(self, case: str, key: str) -> ResultFolder:
         case = safe_id(case, what="case id")
         return ResultFolder(self.root, study=self.study, case=case, key=safe_key(key))

@@ -40,8 +40,8 @@ class Affine:
     ([[523.0, 1026.0]], [[2.0, 4.0]])
     """
 
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
+    offset: tuple[float | int, ...]
+    scale: tuple[float | int, ...]
 
     def __post_init__(self) -> None:
         if len(self.offset) != len(self.scale) or not self.offset:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.tiling.affine import Affine
 
-__all__ = ["Edge", "Grid"]
+__all__ = ["Edge", "Grid", "Items"]
 
 Edge = Literal["drop", "keep", "shift"]
+Items = Sequence[int] | npt.NDArray[np.integer]
 # A window that ends less than this share of a step beyond the extent ends at it: float64 noise.
 _SLACK = 1e-9
 
@@ -53,9 +54,9 @@ class Grid:
     ((4, 3), 12, (1, 1), [[192.0, 192.0]])
     """
 
-    size: tuple[float, ...]
-    window: tuple[float, ...]
-    step: tuple[float, ...]
+    size: tuple[float | int, ...]
+    window: tuple[float | int, ...]
+    step: tuple[float | int, ...]
     edge: Edge = "drop"
 
     def __post_init__(self) -> None:
@@ -86,7 +87,7 @@ class Grid:
     @property
     def affine(self) -> Affine:
         """From window index to the start of that window (of a shifted last one: where it was)."""
-        return Affine(offset=(0.0,) * len(self.step), scale=self.step)
+        return Affine(offset=(0.0,) * len(self.step), scale=tuple(map(float, self.step)))
 
     def index(self, item: int) -> tuple[int, ...]:
         """Return the index along each axis of window ``item`` in row-major order."""
@@ -95,16 +96,45 @@ class Grid:
             raise RefusedInputError(msg)
         return tuple(int(part) for part in np.unravel_index(item, self.shape))
 
-    def indices(self, items: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the index along each axis of many windows, shape ``(n, axes)``."""
-        return np.stack(np.unravel_index(np.asarray(items, dtype=np.int64), self.shape), axis=-1)
+    def indices(self, items: Items) -> npt.NDArray[np.int64]:
+        """Return the index along each axis of many windows, shape ``(n, axes)``.
 
-    def starts(self, items: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        Raises
+        ------
+        RefusedInputError
+            An item is no whole number of 0 to ``len(grid) - 1``.
+        """
+        asked = np.asarray(items)
+        if asked.size == 0:
+            return np.empty((0, len(self.size)), np.int64)
+        if asked.dtype.kind not in "iu" or asked.min() < 0 or asked.max() >= len(self):
+            msg = f"windows are whole numbers from 0 to {len(self) - 1}, got {asked.dtype} within "
+            msg += f"{asked.min()} to {asked.max()}."
+            raise RefusedInputError(msg)
+        return np.stack(np.unravel_index(asked.astype(np.int64), self.shape), axis=-1)
+
+    def starts(self, items: Items) -> npt.NDArray[np.float64]:
         """Return where windows begin along each axis, shape ``(n, axes)``."""
         starts = self.affine.to_place(self.indices(items))
         if self.edge != "shift":
             return starts
         return np.minimum(starts, np.asarray(self.size) - np.asarray(self.window))
+
+    def spans(self, axis: int) -> npt.NDArray[np.int64]:
+        """Return begin and end of every window along one axis, shape ``(windows, 2)``.
+
+        An end beyond the extent says how far a kept window sticks out.
+
+        Raises
+        ------
+        RefusedInputError
+            A length is no whole number: an array cannot be cut there without resampling.
+        """
+        self._need_whole_numbers()
+        begins = np.arange(self.shape[axis]) * int(self.step[axis])
+        if self.edge == "shift":
+            begins = np.minimum(begins, int(self.size[axis]) - int(self.window[axis]))
+        return np.stack([begins, begins + int(self.window[axis])], axis=1)
 
     def slices(self, item: int) -> tuple[slice, ...]:
         """Return the part of an array that window ``item`` covers; for whole numbers only.
@@ -114,17 +144,24 @@ class Grid:
         RefusedInputError
             A length is no whole number: an array cannot be cut there without resampling.
         """
+        self._need_whole_numbers()
+        (start,) = self.starts([item])
+        rows = zip(start, self.window, self.size, strict=True)
+        return tuple(slice(int(at), min(int(at + n), int(size))) for at, n, size in rows)
+
+    def _need_whole_numbers(self) -> None:
         lengths = (*self.size, *self.window, *self.step)
         if not all(float(value).is_integer() for value in lengths):
             msg = f"an array can only be cut at whole numbers, got {self}."
             raise RefusedInputError(msg)
-        (start,) = self.starts([item])
-        rows = zip(start, self.window, self.size, strict=True)
-        return tuple(slice(int(at), min(int(at + n), int(size))) for at, n, size in rows)
 
     def _count(self, axis: int) -> int:
         size, window, step = self.size[axis], self.window[axis], self.step[axis]
         steps = (size - window) / step
         if self.edge == "drop":
             return max(0, math.floor(steps + _SLACK) + 1)
-        return max(1, math.ceil(steps - _SLACK) + 1)
+        count = max(1, math.ceil(steps - _SLACK) + 1)
+        if self.edge == "shift":
+            return count
+        # With gaps between the windows the next one may begin at or behind the end: it holds none.
+        return min(count, max(1, math.ceil(size / step - _SLACK)))

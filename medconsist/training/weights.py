@@ -1,7 +1,6 @@
 """Weights as one safetensors file that says what network they belong to; no pickle."""
 
-import json
-import struct
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +11,15 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from medconsist.errors import (
-    ConvergenceError,
-    MissingInputError,
-    RefusedInputError,
-    TruncatedFileError,
-    UnsafeFileError,
-)
+from medconsist.errors import ConvergenceError, RefusedInputError
 from medconsist.results.atomic import atomic_write_bytes, storage_errors
 from medconsist.results.digests import canonical_json, sha256_of_bytes
+from medconsist.results.safetensors_file import METADATA_KEY, FileKind, read_head, require_regular
 
 __all__ = ["StoredWeights", "load_state", "read_weights", "save_weights"]
 
 FORMAT = "medconsist-weights-1"
-# One entry only: safetensors writes several in an order that changes from run to run.
-METADATA_KEY = "medconsist"
-_PICKLED = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-_LENGTH = struct.Struct("<Q")
+_KIND = FileKind(FORMAT, "weights", "its network", "Import foreign ones first.")
 
 
 @dataclass(frozen=True)
@@ -177,73 +168,22 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], source: Path | s
 
 
 def _bytes(path: Path) -> bytes:
-    if not path.exists():
-        msg = f"{path} does not exist. Check the path of the weights."
-        raise MissingInputError(msg)
-    if not path.is_file():
-        msg = f"{path} is not a regular file; allowed: a .safetensors file of ours."
-        raise RefusedInputError(msg)
+    require_regular(path, what="weights")
     with storage_errors(path, doing="read"):
         return path.read_bytes()
 
 
 def _header(path: Path, data: bytes) -> dict[str, Any]:
     """Return our own metadata out of the bytes, after the claims of the file were checked."""
-    # a header of 640, 896 ... bytes begins like a pickle; its ninth byte tells
-    if data.startswith(_PICKLED) and data[_LENGTH.size : _LENGTH.size + 1] != b"{":
-        msg = (
-            f"{path} holds pickled content, which can run programs; allowed: a .safetensors file "
-            "of ours. Import foreign weights with the importer for their program."
-        )
-        raise UnsafeFileError(msg)
-    raw = _raw_header(path, data)
+    header = read_head(path, io.BytesIO(data), kind=_KIND).metadata
     try:
-        header = json.loads(raw["__metadata__"][METADATA_KEY])
-        sound = header["format"] == FORMAT
-        sound &= isinstance(header["architecture"], dict)
+        sound = isinstance(header["architecture"], dict)
         sound &= all(isinstance(text, str) for text in dict(header["about"]).values())
-    except (KeyError, RecursionError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
-        msg = (
-            f"{path} is a safetensors file without the metadata {FORMAT!r}, so that its network "
-            "is unknown; allowed: weights that medconsist wrote. Import foreign ones first."
-        )
-        raise RefusedInputError(msg)
-    return dict(header)
-
-
-def _raw_header(path: Path, data: bytes) -> dict[str, Any]:
-    kind = f"{path} is not a safetensors file; allowed: weights that medconsist wrote."
-    if len(data) < _LENGTH.size:
-        msg = f"{path} ends after {len(data)} bytes, before any header. Copy it again."
-        raise TruncatedFileError(msg)
-    (length,) = _LENGTH.unpack_from(data)
-    if data[_LENGTH.size : _LENGTH.size + 1] not in (b"{", b""):
-        raise RefusedInputError(kind)
-    if len(data) < _LENGTH.size + length:
-        msg = (
-            f"{path} claims a header of {length} bytes and holds {len(data)} in all. Copy it again."
-        )
-        raise TruncatedFileError(msg)
-    try:
-        raw = json.loads(data[_LENGTH.size : _LENGTH.size + length])
-        entries = [value for name, value in raw.items() if name != "__metadata__"]
-        claimed = max((int(entry["data_offsets"][1]) for entry in entries), default=0)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise RefusedInputError(kind) from error
-    if len(data) < _LENGTH.size + length + claimed:
-        held = len(data) - _LENGTH.size - length
-        msg = f"{path} claims {claimed} bytes of weights and holds {held}. Copy it again."
-        raise TruncatedFileError(msg)
-    return dict(raw)
+        raise _KIND.refusal(path)
+    return header
 
 
 def _not_finite(state: Mapping[str, Tensor]) -> str | None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from medconsist.errors import NoMppError
 
-__all__ = ["PLAUSIBLE_MPP", "Mpp", "mpp_of"]
+__all__ = ["PLAUSIBLE_MPP", "Given", "Mpp", "mpp_of"]
+
+Given = float | int | tuple[float | int, float | int]
 
 PLAUSIBLE_MPP = (0.05, 20.0)  # from 200x immersion to a 0.5x overview; a 72-dpi tag says 352.78
 GIVEN = "given"
@@ -34,8 +36,8 @@ class Mpp:
     'aperio.MPP'
     """
 
-    x: float
-    y: float
+    x: float | int
+    y: float | int
     source: str
 
     def __post_init__(self) -> None:
@@ -49,9 +51,7 @@ class Mpp:
                 raise NoMppError(msg)
 
 
-def mpp_of(
-    properties: Mapping[str, str], *, given: float | tuple[float, float] | None = None
-) -> Mpp:
+def mpp_of(properties: Mapping[str, str], *, given: Given | None = None) -> Mpp:
     """Return the microns per pixel: as given, else as the properties of OpenSlide say.
 
     Parameters
@@ -89,5 +89,6 @@ def mpp_of(
 
 def _source(properties: Mapping[str, str]) -> str:
     """Return the vendor's own property, where OpenSlide takes the value from one that we know."""
-    known = ("aperio.MPP", "philips.DICOM_PIXEL_SPACING", "tiff.XResolution")
+    # Files of Ventana and Philips are TIFF too, so their own word comes before its resolution tag.
+    known = ("aperio.MPP", "philips.DICOM_PIXEL_SPACING", "ventana.ScanRes", "tiff.XResolution")
     return next((name for name in known if name in properties), "openslide.mpp-x")

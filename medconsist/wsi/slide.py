@@ -1,7 +1,8 @@
 """What every reader of slides offers: levels, properties, rectangles, and tiles of a grid."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medconsist.tiling.affine import Affine
+from medconsist.tiling.grid import Items
 from medconsist.tiling.source import Source
-from medconsist.wsi.mpp import Mpp, mpp_of
+from medconsist.wsi.mpp import Given, Mpp, mpp_of
 from medconsist.wsi.tile_grid import TileGrid
 
 __all__ = ["FILL", "Bounds", "Level", "Slide", "SlideFacts"]
@@ -98,11 +100,14 @@ class SlideFacts:
 
     @property
     def objective_power(self) -> float | None:
-        """Magnification of the objective as the slide says, None if it does not."""
-        said = self.properties.get("openslide.objective-power")
-        return None if said is None else float(said)
+        """Magnification of the objective as the slide says, None if it says no such number."""
+        try:
+            power = float(self.properties.get("openslide.objective-power", "nan"))
+        except ValueError:
+            return None
+        return power if math.isfinite(power) and power > 0 else None
 
-    def mpp(self, *, given: float | tuple[float, float] | None = None) -> Mpp:
+    def mpp(self, *, given: Given | None = None) -> Mpp:
         """Return the microns per pixel; see `medconsist.wsi.mpp.mpp_of`."""
         return mpp_of(self.properties, given=given)
 
@@ -110,7 +115,8 @@ class SlideFacts:
 class Slide(ABC):
     """An open slide; a context manager. Safe to share between threads, never between processes.
 
-    ``engine`` names what decodes: ``"openslide"``, ``"direct"``, ``"cucim"``. A child process that
+    ``engine`` names what decodes: ``"openslide"``, ``"direct"``, ``"cucim"``; ``notes`` says what a
+    record of the slide should keep: why an engine was left, a wrong extension. A child process that
     inherits the object through fork opens handles of its own; pickling opens the path again.
 
     Examples
@@ -121,6 +127,7 @@ class Slide(ABC):
 
     facts: SlideFacts
     engine: str
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def read_region(
@@ -144,7 +151,7 @@ class Slide(ABC):
         """
 
     @abstractmethod
-    def tiles(self, grid: TileGrid, items: Sequence[int] | npt.NDArray[np.int64]) -> Source:
+    def tiles(self, grid: TileGrid, items: Items) -> Source:
         """Return the tiles ``items`` of a grid, for a loader; uint8 ``tile tile 3`` RGB each."""
 
     @abstractmethod

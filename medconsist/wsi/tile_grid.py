@@ -1,6 +1,5 @@
 """Tiles of equal microns: the exact place of every tile on its slide."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +7,13 @@ import numpy.typing as npt
 
 from medconsist.errors import RefusedInputError
 from medconsist.tiling.affine import Affine
-from medconsist.tiling.grid import Edge, Grid
-from medconsist.wsi.mpp import Mpp
+from medconsist.tiling.grid import Edge, Grid, Items
+from medconsist.wsi.mpp import PLAUSIBLE_MPP, Mpp
 
 __all__ = ["TileGrid"]
 
-Items = Sequence[int] | npt.NDArray[np.int64]
+# 0.3 / 0.1 is 2.9999999999999996: a corner this close below a whole pixel is that pixel.
+_SLACK = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class TileGrid:
     mpp
         Of level 0.
     target_mpp
-        Of the tiles [um/px].
+        Of the tiles [um/px], within `medconsist.wsi.mpp.PLAUSIBLE_MPP`.
     tile_px
         Width and height of a tile [px at target_mpp].
     overlap_px
@@ -58,11 +58,11 @@ class TileGrid:
     width: int
     height: int
     mpp: Mpp
-    target_mpp: float
+    target_mpp: float | int
     tile_px: int
     overlap_px: int = 0
-    origin_x: float = 0.0
-    origin_y: float = 0.0
+    origin_x: float | int = 0.0
+    origin_y: float | int = 0.0
     edge: Edge = "drop"
 
     def __post_init__(self) -> None:
@@ -72,7 +72,15 @@ class TileGrid:
                 f"{self.tile_px} and {self.overlap_px}."
             )
             raise RefusedInputError(msg)
-        Mpp(self.target_mpp, self.target_mpp, "target")
+        low, high = PLAUSIBLE_MPP
+        if not low <= self.target_mpp <= high:
+            msg = f"target_mpp must be {low} to {high} microns per pixel, got {self.target_mpp:g}."
+            raise RefusedInputError(msg)
+        if min(self.width, self.height) < 1:
+            msg = f"the region needs a width and height above 0, got {self.width} x {self.height}."
+            raise RefusedInputError(msg)
+        # Both refuse what is left: a region that no tile fits into, an origin that is not finite.
+        self.affine  # noqa: B018
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -118,7 +126,7 @@ class TileGrid:
 
     def coords(self, items: Items) -> npt.NDArray[np.int32]:
         """Return the level-0 x, y of tiles, rounded down to whole pixels, shape ``(n, 2)``."""
-        return np.floor(self.boxes(items)[:, :2]).astype(np.int32)
+        return np.floor(self.boxes(items)[:, :2] + _SLACK).astype(np.int32)
 
     def index(self, items: Items) -> npt.NDArray[np.int32]:
         """Return column and row of tiles, shape ``(n, 2)``."""

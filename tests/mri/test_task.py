@@ -17,7 +17,8 @@ from medconsist.mri.prepare import PrepareConfig, prepare
 from medconsist.mri.prewhitening import estimate_sigma
 from medconsist.mri.readers import read_kspace
 from medconsist.mri.settings import KIND, Reconstruction
-from medconsist.mri.task import Job, Outcome, reconstruct_file
+from medconsist.mri.task import Job, reconstruct_file
+from medconsist.results.cases import Outcome
 from medconsist.results.digests import sha256_of_path
 from medconsist.results.store import StoredResult
 from medconsist.results.trust import fewest_cases

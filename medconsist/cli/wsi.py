@@ -1,0 +1,219 @@
+"""``medconsist wsi``: embed, doctor, simulate, export."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg, subcommand
+
+from medconsist.cli.options import Common, Computing
+
+if TYPE_CHECKING:  # the room imports nothing heavy
+    from medconsist.wsi.encoders.encoder import Encoder
+    from medconsist.wsi.settings import Embedding
+
+__all__ = ["Doctor", "Embed", "Export", "Simulate", "Wsi"]
+
+Stain = Literal["he", "ihc", "fluorescence", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embed(Computing):
+    """Cut slides into tiles of equal microns and store the features of those with tissue.
+
+    INPUT is one or more slides, or a manifest (.csv, .parquet) with a row for each slide. A slide
+    that cannot be used is named with its reason and the others go on (exit code 3). A second run
+    with the same slides, encoder and settings computes nothing; one that was killed goes on behind
+    the last stored block of tiles.
+    """
+
+    inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")]
+    """Slides, or one manifest."""
+    out: Path
+    """Folder of results; made if it is not there."""
+    encoder: str = "colour-texture"
+    """colour-texture (needs no weights), resnet18, resnet50, vit-s, vit-b, vit-l, uni, uni2,
+    phikon, phikon-v2, dinov2-s ...; or simclr for weights of pipelines/wsi_simclr.py."""
+    weights: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Weights of the encoder, a local safetensors or torch file; nothing is ever fetched."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the computation; features are stored in fp16."""
+    tile_mpp: float = 0.5
+    """Microns per pixel of the tiles."""
+    overlap: int = 0
+    """Pixels that neighbouring tiles share."""
+    min_tissue: float = 0.25
+    """Least share of tissue of a tile that is kept."""
+    mpp: float | None = None
+    """Microns per pixel of the slide, where it does not say them or says them wrongly."""
+    stain: Stain = "he"
+    """Stain that the encoder was made for; another one is flagged. any: do not ask."""
+    refuse_other_stain: Annotated[
+        bool, arg(help="Refuse a slide of another stain instead of flagging it.")
+    ] = False
+    upsampling: Annotated[bool, arg(help="Allow tiles finer than the slide.")] = False
+    engine: Literal["auto", "openslide", "direct", "cucim"] = "auto"
+    """What decodes; auto takes the direct engine where it gives the pixels of OpenSlide."""
+    batch: int = 64
+    """Most tiles at once; halved where memory runs out."""
+    study: str = "wsi"
+    """Study that the cases belong to."""
+    patient: str | None = None
+    """Patient id; by default that of the case's other results, else the case id."""
+    case: str | None = None
+    """Case id; by default the name of the slide. Several slides may be of one case."""
+
+    def run(self) -> int:
+        """Embed, and print where the results are."""
+        self.set_up()
+        from medconsist.wsi.jobs import embed_all, slide_jobs
+        from medconsist.wsi.report import as_json, as_text
+        from medconsist.wsi.task import DEFAULT_THREADS
+
+        jobs = slide_jobs(
+            self.inputs,
+            out=self.out,
+            settings=self._settings(),
+            encoder=self._encoder(),
+            batch=self.batch,
+            threads=self.threads or DEFAULT_THREADS,
+            study=self.study,
+            patient=self.patient,
+            case=self.case,
+            mpp=self.mpp,
+        )
+        done = embed_all(jobs)
+        sys.stdout.write((json.dumps(as_json(done)) if self.json else as_text(done)) + "\n")
+        return done.exit_code
+
+    def _encoder(self) -> "Encoder":
+        from medconsist.wsi.encoders.choice import make_encoder
+
+        return make_encoder(
+            self.encoder, weights=self.weights, device=self.device, precision=self.precision
+        )
+
+    def _settings(self) -> "Embedding":
+        from medconsist.wsi.settings import Embedding
+
+        return Embedding(
+            target_mpp=self.tile_mpp,
+            overlap_px=self.overlap,
+            min_tissue=self.min_tissue,
+            stains=None if self.stain == "any" else (self.stain,),
+            other_stain="refuse" if self.refuse_other_stain else "flag",
+            engine=self.engine,
+            upsampling=self.upsampling,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Common):
+    """Say what is known of a slide, which engine reads it, how fast, and what is wrong with it."""
+
+    slide: Annotated[Positional[Path], arg(metavar="SLIDE")]
+    """The slide."""
+    tile_mpp: float = 0.5
+    """Microns per pixel of the tiles that the time is estimated for."""
+    tile_px: int = 256
+    """Side of these tiles [px]."""
+    mpp: float | None = None
+    """Microns per pixel of the slide, where it does not say them."""
+
+    def run(self) -> int:
+        """Examine and print."""
+        self.set_up()
+        from medconsist.wsi.doctor import examine
+
+        report = examine(self.slide, target_mpp=self.tile_mpp, tile_px=self.tile_px, mpp=self.mpp)
+        sys.stdout.write((json.dumps(report.as_json()) if self.json else report.text) + "\n")
+        return report.exit_code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulate(Common):
+    """Make slides of the simulator: H&E-like texture, tumour, planted faults; nobody's tissue."""
+
+    out: Path
+    """Folder for the files slide-000.svs, slide-001.svs, ..."""
+    slides: int = 1
+    """How many; tissue and nuclei differ."""
+    width: int = 4096
+    """Width of level 0 [px]."""
+    height: int = 3072
+    """Height of level 0 [px]."""
+    slide_mpp: float = 0.5
+    """Microns per pixel that the files state."""
+    layout: Literal["svs", "tiff"] = "svs"
+    """As Aperio writes it, or a generic tiled pyramid."""
+    stain: Literal["he", "ihc", "fluorescence"] = "he"
+    """Stain."""
+    scanner: Literal["a", "b", "c"] = "a"
+    """Colour profile."""
+    tumour: float = 0.3
+    """Share of the tissue that is tumour."""
+    faults: tuple[str, ...] = ()
+    """Any of pen-blue, pen-green, pen-black, fold, blur, blank."""
+
+    def run(self) -> int:
+        """Simulate and print one path a line."""
+        self.set_up()
+        from medconsist.wsi.simulate import SlideConfig
+        from medconsist.wsi.slide_series import write_slides
+
+        config = SlideConfig(
+            width=self.width,
+            height=self.height,
+            mpp=self.slide_mpp,
+            layout=self.layout,
+            stain=self.stain,
+            scanner=self.scanner,
+            tumour=self.tumour,
+            faults=self.faults,
+            seed=self.seed,
+        )
+        paths = [str(path) for path in write_slides(config, self.out, slides=self.slides)]
+        sys.stdout.write((json.dumps(paths) if self.json else "\n".join(paths)) + "\n")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Common):
+    """Write the features of a study as CLAM's or TRIDENT's HDF5 files."""
+
+    results: Annotated[Positional[Path], arg(metavar="RESULTS")]
+    """Folder of results, as given to --out of embed."""
+    out: Path
+    """Folder for the files."""
+    layout: Literal["clam", "trident"]
+    """Whose."""
+    study: str = "wsi"
+    """Study to export."""
+
+    def run(self) -> int:
+        """Export and print one path a line."""
+        self.set_up()
+        from medconsist.wsi.exchange import export_study
+
+        written = export_study(self.results, self.study, out=self.out, layout=self.layout)
+        paths = [str(path) for path in written]
+        sys.stdout.write((json.dumps(paths) if self.json else "\n".join(paths)) + "\n")
+        return 0
+
+
+@dataclass(frozen=True)
+class Wsi:
+    """Whole slides: embed, doctor, simulate, export."""
+
+    verb: (
+        Annotated[Embed, subcommand("embed", prefix_name=False)]
+        | Annotated[Doctor, subcommand("doctor", prefix_name=False)]
+        | Annotated[Simulate, subcommand("simulate", prefix_name=False)]
+        | Annotated[Export, subcommand("export", prefix_name=False)]
+    )
+
+    def run(self) -> int:
+        """Run the verb."""
+        return self.verb.run()

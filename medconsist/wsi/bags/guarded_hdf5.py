@@ -1,0 +1,307 @@
+"""HDF5 of other programs: named arrays and attributes, nothing that reaches outside the file.
+
+Read in the command line and in a batch only, never in the viewer process: the HDF5 library itself
+has had memory errors that a crafted file can reach.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from medconsist.errors import (
+    BudgetError,
+    MedconsistError,
+    RefusedInputError,
+    TruncatedFileError,
+    UnsafeFileError,
+)
+from medconsist.results.atomic import atomic_replace
+from medconsist.results.safetensors_file import require_regular
+
+__all__ = [
+    "BUDGET_BYTES",
+    "Attribute",
+    "Attributes",
+    "Dataset",
+    "GuardedHdf5",
+    "open_guarded",
+    "write_datasets",
+]
+
+BUDGET_BYTES = 2**33
+Attribute = str | int | float | tuple[int, ...] | tuple[float, ...]
+_MIB = 2**20
+_MOST_OBJECTS = 1000
+_MOST_VALUES = 16  # of one attribute
+_MOST_TEXT = 4096
+# deflate, shuffle, fletcher32, szip, lzf: others would load a plug-in from the machine
+_FILTERS = frozenset({1, 2, 3, 4, 32000})
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One array with its attributes, as another program wants it.
+
+    Parameters
+    ----------
+    values
+        Stored contiguously, in their own type.
+    attributes
+        By name; text is stored with variable length.
+
+    Examples
+    --------
+    >>> Dataset(np.zeros((2, 2)), {"patch_size": 256}).attributes["patch_size"]
+    256
+    """
+
+    values: npt.NDArray[Any]
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """The attributes of one dataset, each asked for with its type.
+
+    Parameters
+    ----------
+    source
+        Name of file and dataset, for the sentence.
+    values
+        As found.
+
+    Examples
+    --------
+    >>> Attributes("a.h5: coords", {"patch_size": 256}).whole("patch_size")
+    256
+    """
+
+    source: str
+    values: Mapping[str, Attribute]
+
+    def whole(self, name: str) -> int:
+        """Return a whole number."""
+        value = self.number(name)
+        if not value.is_integer():
+            raise self._refusal(name, value, "a whole number")
+        return int(value)
+
+    def text(self, name: str) -> str:
+        """Return a text."""
+        value = self._get(name)
+        if not isinstance(value, str):
+            raise self._refusal(name, value, "a text")
+        return value
+
+    def number(self, name: str) -> float:
+        """Return a number that is finite."""
+        value = self._get(name)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise self._refusal(name, value, "a number")
+        return float(value)
+
+    def pair(self, name: str) -> tuple[float, float]:
+        """Return two numbers."""
+        value = self._get(name)
+        if not isinstance(value, tuple) or len(value) != 2:
+            raise self._refusal(name, value, "two numbers")
+        return float(value[0]), float(value[1])
+
+    def whole_pair(self, name: str) -> tuple[int, int]:
+        """Return two whole numbers."""
+        x, y = self.pair(name)
+        if not (x.is_integer() and y.is_integer()):
+            raise self._refusal(name, (x, y), "two whole numbers")
+        return int(x), int(y)
+
+    def _get(self, name: str) -> Attribute:
+        if name not in self.values:
+            msg = (
+                f"{self.source} has no attribute {name!r}; it has {sorted(self.values)[:20]}. Is "
+                "the file of another layout?"
+            )
+            raise RefusedInputError(msg)
+        return self.values[name]
+
+    def _refusal(self, name: str, value: Attribute, allowed: str) -> RefusedInputError:
+        msg = f"{self.source}: the attribute {name!r} is {value!r}; allowed: {allowed}."
+        return RefusedInputError(msg)
+
+
+class GuardedHdf5:
+    """An open file whose links and sizes were looked at.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.h5"
+    >>> write_datasets(path, {"coords": Dataset(np.zeros((3, 2)))})
+    >>> with open_guarded(path) as file:
+    ...     file.array("coords", kinds="f").shape
+    (3, 2)
+    """
+
+    def __init__(self, path: Path, file: h5py.File, budget_bytes: int) -> None:
+        self._path, self._file, self._budget = path, file, budget_bytes
+
+    def array(self, name: str, *, kinds: str) -> npt.NDArray[Any]:
+        """Return a dataset of two axes.
+
+        Parameters
+        ----------
+        name
+            In the root of the file.
+        kinds
+            Allowed kinds of numbers, e.g. ``"iu"``.
+
+        Raises
+        ------
+        RefusedInputError
+            It is not there, not of two axes or of another kind.
+        BudgetError
+            It, or one chunk of it, claims more than the budget.
+        UnsafeFileError
+            It needs a filter from outside.
+        """
+        dataset = self._dataset(name)
+        if dataset.ndim != 2 or dataset.dtype.kind not in kinds:
+            msg = (
+                f"{self._path.name}: {name} holds {dataset.dtype} of shape {dataset.shape}; "
+                f"allowed: two axes, kinds {kinds!r}."
+            )
+            raise RefusedInputError(msg)
+        claimed = max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,)))
+        claimed *= dataset.dtype.itemsize
+        if claimed > self._budget:
+            msg = (
+                f"{self._path.name}: {name} claims {claimed / _MIB:.6g} MiB, more than the budget "
+                f"of {self._budget / _MIB:.6g} MiB. If the file is sound, raise budget_bytes."
+            )
+            raise BudgetError(msg)
+        _require_filters(self._path, dataset)
+        return np.asarray(dataset[...])
+
+    def attributes(self, name: str) -> Attributes:
+        """Return the short attributes of a dataset; long and odd ones are left out.
+
+        Raises
+        ------
+        RefusedInputError
+            There is no such dataset.
+        """
+        found: dict[str, Attribute] = {}
+        attributes = self._dataset(name).attrs
+        for key in attributes:
+            shape = attributes.get_id(key).shape
+            if shape is not None and math.prod(shape) <= _MOST_VALUES:
+                value = _plain(attributes[key])
+                if value is not None:
+                    found[str(key)] = value
+        return Attributes(f"{self._path.name}: {name}", found)
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        if not isinstance(self._file.get(name), h5py.Dataset):
+            msg = (
+                f"{self._path.name} has no array {name!r}; it holds {sorted(self._file)[:20]}. "
+                "Is it of another layout?"
+            )
+            raise RefusedInputError(msg)
+        return self._file[name]
+
+
+@contextmanager
+def open_guarded(path: Path, *, budget_bytes: int = BUDGET_BYTES) -> Iterator[GuardedHdf5]:
+    """Open an HDF5 file that is not trusted.
+
+    Raises
+    ------
+    MissingInputError
+        There is no such file.
+    UnsafeFileError
+        It holds links, external storage or a virtual dataset.
+    TruncatedFileError
+        It is truncated, damaged or no HDF5.
+    """
+    require_regular(path, what="features", allowed="an HDF5 file")
+    try:
+        with h5py.File(path.resolve(), "r", locking=False) as file:
+            _require_inside(path, file)
+            yield GuardedHdf5(path, file, budget_bytes)
+    except MedconsistError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        msg = (
+            f"{path.name} is truncated, damaged or no HDF5: the library says {reason!r}. "
+            "Copy the file again."
+        )
+        raise TruncatedFileError(msg) from error
+
+
+def write_datasets(path: Path, datasets: Mapping[str, Dataset]) -> None:
+    """Write contiguous datasets with their attributes, beside and renamed.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or not writable; ``path`` stays as it was.
+    """
+    with atomic_replace(path) as temporary, h5py.File(temporary, "x") as file:
+        for name, given in datasets.items():
+            # Contiguous: one-row chunks, as both programs write them, cost ten times more.
+            dataset = file.create_dataset(name, data=given.values)
+            for key, value in given.attributes.items():
+                dataset.attrs[key] = value
+
+
+def _require_inside(path: Path, file: h5py.File) -> None:
+    names = list(file)
+    if len(names) > _MOST_OBJECTS:
+        msg = f"{path.name} holds {len(names)} objects; files of features hold a few."
+        raise RefusedInputError(msg)
+    for name in names:
+        link = file.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            msg = (
+                f"{path.name} holds the {type(link).__name__} {name!r}; links can name other files "
+                "and are refused. Copy the data themselves into one file."
+            )
+            raise UnsafeFileError(msg)
+        item = file[name]
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            msg = (
+                f"{path.name} keeps {name!r} in other files (external storage or a virtual "
+                "dataset), which is refused. Copy the data themselves into one file."
+            )
+            raise UnsafeFileError(msg)
+
+
+def _require_filters(path: Path, dataset: h5py.Dataset) -> None:
+    plist = dataset.id.get_create_plist()
+    for number in range(plist.get_nfilters()):
+        code = int(plist.get_filter(number)[0])
+        if code not in _FILTERS:
+            msg = (
+                f"{path.name}: {dataset.name} is compressed with filter {code}, which is no part "
+                "of HDF5. Write it again with gzip or without compression."
+            )
+            raise UnsafeFileError(msg)
+
+
+def _plain(value: Any) -> Attribute | None:  # noqa: ANN401  whatever h5py gives
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
+    if isinstance(value, str):
+        return value[:_MOST_TEXT]
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iuf":
+        return tuple(value.tolist())
+    if isinstance(value, np.integer | np.floating):
+        return int(value) if isinstance(value, np.integer) else float(value)
+    return None

@@ -1,0 +1,107 @@
+"""Several slides one after the other: what cannot be used is named with its reason."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medconsist.errors import MedconsistError, MissingInputError
+from medconsist.results.cases import Outcome
+from medconsist.wsi.task import SlideJob, embed_slide
+
+__all__ = ["Done", "Refused", "embed_all", "slide_jobs"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A slide that could not be embedded.
+
+    Parameters
+    ----------
+    slide
+        Its file.
+    reason
+        Class of the error: corrupt, unsupported, no mpp, no tissue, out of memory or failed.
+    sentence
+        What was found, and what to do.
+    exit_code
+        Of the error.
+
+    Examples
+    --------
+    >>> Refused(Path("a.svs"), "no mpp", "a.svs does not say its mpp.", 2).reason
+    'no mpp'
+    """
+
+    slide: Path
+    reason: str
+    sentence: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a list of slides, in its order.
+
+    Examples
+    --------
+    >>> Done(outcomes=(), refused=()).exit_code
+    0
+    """
+
+    outcomes: tuple[Outcome, ...]
+    refused: tuple[Refused, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all are done; 3 if some are; that of the error if there was only one slide."""
+        if not self.refused:
+            return 0
+        alone = len(self.refused) == 1 and not self.outcomes
+        return self.refused[0].exit_code if alone else 3
+
+
+def slide_jobs(
+    inputs: Sequence[Path],
+    *,
+    case: str | None = None,
+    **common: Any,  # noqa: ANN401  checked by SlideJob
+) -> list[SlideJob]:
+    """Return one job for each slide.
+
+    Parameters
+    ----------
+    inputs
+        Slides.
+    case
+        Of all of them; None makes each a case of its own.
+    **common
+        Other fields of `SlideJob`, the same for all.
+
+    Raises
+    ------
+    MissingInputError
+        Nothing was named.
+    RefusedInputError
+        A name is no safe id.
+    """
+    if not inputs:
+        msg = "no slide was named; give one or more slides."
+        raise MissingInputError(msg)
+    return [SlideJob(slide=path, case=case, **common) for path in inputs]
+
+
+def embed_all(jobs: Sequence[SlideJob]) -> Done:
+    """Embed slide after slide; an error of one is recorded and the next one begins."""
+    outcomes, refused = list[Outcome](), list[Refused]()
+    for number, job in enumerate(jobs, start=1):
+        logger.info("slide %d of %d: %s", number, len(jobs), job.slide)
+        try:
+            outcomes.append(embed_slide(job))
+        except MedconsistError as error:
+            logger.info("%s is left out (%s): %s", job.slide, error.reason, error)
+            refused.append(Refused(job.slide, error.reason, str(error), error.exit_code))
+    return Done(tuple(outcomes), tuple(refused))

@@ -1,0 +1,63 @@
+"""What became of a list of slides, as text for a terminal and as one JSON object."""
+
+from typing import Any
+
+import medconsist
+from medconsist.results.cases import Outcome
+from medconsist.results.folder import RESULT_NAME
+from medconsist.results.tables import aligned
+from medconsist.wsi.jobs import Done
+
+__all__ = ["as_json", "as_text"]
+
+
+def as_json(done: Done) -> dict[str, Any]:
+    """Return where each result is and what it says, and why a slide has none."""
+    return {
+        "results": [_result(outcome) for outcome in done.outcomes],
+        "refused": [
+            {"slide": str(one.slide), "reason": one.reason, "said": one.sentence}
+            for one in done.refused
+        ],
+        "said": medconsist.RESEARCH_USE_ONLY,
+    }
+
+
+def as_text(done: Done) -> str:
+    """Return a table of the slides, the refused ones below it; paths are the last lines."""
+    parts = [medconsist.RESEARCH_USE_ONLY]
+    if done.outcomes:
+        header = ("slide", "tiles", "tissue", "microns per pixel", "state")
+        parts += ["", aligned([header, *map(_row, done.outcomes)])]
+    if done.refused:
+        parts += ["", *(f"left out ({one.reason}): {one.sentence}" for one in done.refused)]
+    parts += ["", *(_path(outcome) for outcome in done.outcomes)]
+    return "\n".join(parts).rstrip()
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    result = outcome.stored.result
+    return {
+        "result": _path(outcome),
+        "key": result.key,
+        "fresh": outcome.fresh,
+        "metrics": [metric.model_dump(mode="json") for metric in result.metrics],
+        "scores": [score.model_dump(mode="json") for score in result.trust.scores],
+        "notes": list(result.notes),
+    }
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    result = outcome.stored.result
+    values = {metric.name: metric.value for metric in result.metrics}
+    return (
+        result.item or result.case,
+        f"{values['tiles']:.0f}",
+        f"{values['tissue_area']:.3g} mm^2",
+        result.notes[0].removeprefix("Microns per pixel ").rstrip("."),
+        "done now" if outcome.fresh else "was done before",
+    )
+
+
+def _path(outcome: Outcome) -> str:
+    return str(outcome.stored.folder.path / RESULT_NAME)

@@ -1,0 +1,1 @@
+"""Parts of the slide simulator; its entry point is :mod:`medconsist.wsi.simulate`."""
