@@ -8,6 +8,7 @@ from typing import Annotated
 
 from medconsist.cli.bench import Bench
 from medconsist.cli.demo import Demo
+from medconsist.cli.manifest import Manifest
 from medconsist.cli.mri import Mri
 from medconsist.cli.view import View
 from medconsist.cli.wsi import Wsi
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     command_type = (
         Annotated[Mri, subcommand("mri")]
         | Annotated[Wsi, subcommand("wsi")]
+        | Annotated[Manifest, subcommand("manifest")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[View, subcommand("view")]
         | Annotated[Bench, subcommand("bench")]

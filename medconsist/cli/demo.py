@@ -14,24 +14,29 @@ __all__ = ["Demo"]
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Computing):
-    """Simulate a head, reconstruct it with and without a network, judge it, and say how to look."""
+    """Simulate a head and slides, reconstruct and embed them, judge, and say how to look."""
 
     out: Path = Path("demo")
-    """Folder for the scans and results."""
+    """Folder for the scans, slides and results."""
 
     def run(self) -> int:
         """Run the demonstration of every domain that is installed."""
         self.set_up()
-        from medconsist.mri.demo import run_demo
-        from medconsist.mri.report import as_json, as_text
+        from medconsist.mri import demo as mri
+        from medconsist.mri import report as mri_report
+        from medconsist.wsi import demo as wsi
+        from medconsist.wsi import report as wsi_report
 
-        outcome = run_demo(self.out, device=self.device, seed=self.seed)
+        scan = mri.run_demo(self.out, device=self.device, seed=self.seed)
+        slides = wsi.run_demo(self.out, device=self.device, seed=self.seed)
         if self.json:
-            sys.stdout.write(json.dumps(as_json(outcome)) + "\n")
+            parts = {"mri": mri_report.as_json(scan), "wsi": wsi_report.as_json(slides)}
+            sys.stdout.write(json.dumps(parts) + "\n")
         else:
             view = shlex.join([_program(), "view", "--results", str(self.out / "results")])
-            sys.stdout.write(f"{as_text(outcome)}\n\nLook at it:\n  {view}\n")
-        return 0
+            said = "\n\n".join([mri_report.as_text(scan), wsi_report.as_text(slides)])
+            sys.stdout.write(f"{said}\n\nLook at it:\n  {view}\n")
+        return slides.exit_code
 
 
 def _program() -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
+from medconsist._digests import canonical_json
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.metrics.report import Estimate, interval
 from medconsist.mri.settings import KIND
 from medconsist.results.bench import BenchRow
-from medconsist.results.digests import canonical_json
 from medconsist.results.methods import labelled_method, settings_of
 from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore

@@ -20,12 +20,12 @@ import h5py
 import torch
 
 from medconsist import SIMULATED_NOTE
+from medconsist._atomic import atomic_write_bytes
 from medconsist.errors import RefusedInputError
 from medconsist.mri.formats.foreign_hdf5 import Contents, Request, read_foreign_hdf5
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.phantom.tissue import Contrast
 from medconsist.mri.simulate import ScanConfig, SimulatedScan
-from medconsist.results.atomic import atomic_write_bytes
 from medconsist.shapes import RealImages, SamplingMask
 
 __all__ = ["SIMULATED_NOTE", "read_reference", "read_scan", "write_scan"]

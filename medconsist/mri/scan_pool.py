@@ -20,6 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
+from medconsist._atomic import atomic_replace, make_folder
+from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import RefusedInputError, TruncatedFileError
 from medconsist.mri.draw_seeds import Role, draw_seed
 from medconsist.mri.kspace import KSpace
@@ -27,8 +29,6 @@ from medconsist.mri.prepare import prepare
 from medconsist.mri.scan_series import CONTRASTS, FIELD_OF_VIEW_MM, SLICE_SPACING_MM
 from medconsist.mri.simulate import Phantom, ScanConfig, generator_hash, simulate
 from medconsist.operators.fourier import Fourier
-from medconsist.results.atomic import atomic_replace, make_folder
-from medconsist.results.digests import canonical_json, sha256_of_bytes
 
 __all__ = ["PoolConfig", "ScanPool", "load_pool"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
+from medconsist._atomic import make_folder
 from medconsist.errors import RefusedInputError
 from medconsist.mri.phantom.tissue import FLAIR, T1W, T2W
 from medconsist.mri.phantom.tissue_file import TissueFile
 from medconsist.mri.sampling_masks import Gaussian2D
 from medconsist.mri.scan_file import write_scan
 from medconsist.mri.simulate import ScanConfig, SimulatedScan, simulate
-from medconsist.results.atomic import make_folder
 
 __all__ = ["CONTRASTS", "Series", "simulate_series", "write_series"]
 

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medconsist._digests import canonical_json, sha256_of_bytes, sha256_of_path
+from medconsist._ids import safe_id
+from medconsist._records import make_record
 from medconsist.errors import RefusedInputError
 from medconsist.mri.formats.cfl import cfl_pair
 from medconsist.mri.formats.files import require_file
@@ -23,9 +26,7 @@ from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.shown_first import Solved, judge_images
 from medconsist.mri.trust import MriTrust
 from medconsist.results.cases import Outcome, owner_of_case, publish, same_file
-from medconsist.results.digests import canonical_json, result_key, sha256_of_bytes, sha256_of_path
-from medconsist.results.ids import safe_id
-from medconsist.results.records import make_record
+from medconsist.results.digests import result_key
 from medconsist.results.schema import ModelRecord, Result, ResultFields, Times
 from medconsist.results.steps import timed
 from medconsist.results.store import ResultStore

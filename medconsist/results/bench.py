@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from medconsist._records import Record
 from medconsist.results.environment import library_versions
-from medconsist.results.records import Record
 
 __all__ = ["BenchReport", "BenchRow", "Machine", "Target", "machine", "versions"]
 

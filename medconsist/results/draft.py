@@ -9,13 +9,15 @@ from typing import Any, TypedDict, Unpack
 
 import numpy.typing as npt
 
+from medconsist._atomic import make_folder, storage_errors, sweep, sync, sync_tree, write_new
+from medconsist._digests import sha256_of_path
+from medconsist._ids import safe_id
+from medconsist._records import make_record
+from medconsist._writers import writer_tag
 from medconsist.errors import CorruptResultError, RefusedInputError, StorageError
 from medconsist.results.arrays import write_array
-from medconsist.results.atomic import make_folder, storage_errors, sweep, sync, sync_tree, write_new
-from medconsist.results.digests import sha256_of_path
 from medconsist.results.folder import RESULT_NAME, ResultFolder
-from medconsist.results.ids import safe_id, safe_role
-from medconsist.results.records import make_record
+from medconsist.results.ids import safe_role
 from medconsist.results.schema import (
     Affine,
     ArrayRecord,
@@ -25,7 +27,6 @@ from medconsist.results.schema import (
     read_result,
     sealed_bytes,
 )
-from medconsist.results.writers import writer_tag
 
 __all__ = ["ArrayFacts", "Draft", "refuse_corrupt"]
 

@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 import medconsist
-from medconsist.results.digests import canonical_json, sha256_of_bytes
-from medconsist.results.records import Record
+from medconsist._digests import canonical_json, sha256_of_bytes
+from medconsist._records import Record
 
 __all__ = ["Environment", "environment", "git_commit", "library_versions"]
 

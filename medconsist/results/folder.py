@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from medconsist._atomic import storage_errors
+from medconsist._digests import sha256_of_path
 from medconsist.errors import CorruptResultError, MissingInputError, StorageError
-from medconsist.results.atomic import storage_errors
-from medconsist.results.digests import sha256_of_path
 from medconsist.results.schema import ArrayRecord, Result, read_result
 
 __all__ = ["RESULT_NAME", "ResultFolder"]

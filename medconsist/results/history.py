@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medconsist._atomic import make_folder, storage_errors
+from medconsist._records import Record, read_record
 from medconsist.errors import RefusedInputError
-from medconsist.results.atomic import make_folder, storage_errors
-from medconsist.results.records import Record, read_record
 
 __all__ = ["History", "HistoryLine", "HistoryReport"]
 

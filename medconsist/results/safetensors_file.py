@@ -8,13 +8,13 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
+from medconsist._digests import canonical_json
 from medconsist.errors import (
     MissingInputError,
     RefusedInputError,
     TruncatedFileError,
     UnsafeFileError,
 )
-from medconsist.results.digests import canonical_json
 
 __all__ = [
     "METADATA_KEY",

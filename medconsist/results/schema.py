@@ -13,11 +13,13 @@ from pydantic import (
     model_validator,
 )
 
+from medconsist._digests import plain_json, sha256_of_bytes
+from medconsist._ids import safe_id
+from medconsist._records import Record, read_record
 from medconsist.errors import CorruptResultError, RefusedInputError
-from medconsist.results.digests import plain_json, result_key, sha256_of_bytes
+from medconsist.results.digests import result_key
 from medconsist.results.environment import Environment, environment
-from medconsist.results.ids import safe_id, safe_key, safe_role
-from medconsist.results.records import Record, read_record
+from medconsist.results.ids import safe_key, safe_role
 from medconsist.results.trust import TrustRecord
 
 __all__ = [

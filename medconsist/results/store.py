@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy.typing as npt
 
+from medconsist._atomic import atomic_write_bytes, storage_errors
+from medconsist._ids import is_id, nearest, safe_id
 from medconsist.errors import CorruptResultError, MissingInputError, RefusedInputError
 from medconsist.results.arrays import read_array
-from medconsist.results.atomic import atomic_write_bytes, storage_errors
 from medconsist.results.draft import Draft, refuse_corrupt
 from medconsist.results.folder import RESULT_NAME, ResultFolder
 from medconsist.results.history import History, HistoryLine
-from medconsist.results.ids import is_id, is_key, nearest, safe_id, safe_key
+from medconsist.results.ids import is_key, safe_key
 from medconsist.results.schema import ArrayRecord, Result
 
 __all__ = ["ResultStore", "StoredResult", "studies"]

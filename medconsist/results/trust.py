@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from medconsist._digests import canonical_json, plain_json, sha256_of_bytes
+from medconsist._records import Record
 from medconsist.errors import RefusedInputError
-from medconsist.results.digests import canonical_json, plain_json, sha256_of_bytes
 from medconsist.results.history import HistoryLine
-from medconsist.results.records import Record
 
 __all__ = [
     "VALIDITY",

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from medconsist._atomic import atomic_write_bytes, storage_errors
 from medconsist.errors import CorruptResultError
-from medconsist.results.atomic import atomic_write_bytes, storage_errors
 
 __all__ = ["CheckpointFiles"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from medconsist._digests import plain_json
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
-from medconsist.results.digests import plain_json
 from medconsist.training.draws import generator_for, seed_for
 from medconsist.training.objective import Objective
 from medconsist.training.optimisation import trainable

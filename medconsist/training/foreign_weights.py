@@ -12,14 +12,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from medconsist._atomic import storage_errors
+from medconsist._digests import sha256_of_path
 from medconsist.errors import (
     MissingInputError,
     RefusedInputError,
     TruncatedFileError,
     UnsafeFileError,
 )
-from medconsist.results.atomic import storage_errors
-from medconsist.results.digests import sha256_of_path
 
 __all__ = ["ForeignWeights", "read_foreign"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from medconsist._atomic import atomic_write_bytes, storage_errors
 from medconsist._extras import require
 from medconsist.errors import CorruptResultError
-from medconsist.results.atomic import atomic_write_bytes, storage_errors
 
 __all__ = ["MetricsLog", "first_not_finite", "metrics_table", "read_rows"]
 

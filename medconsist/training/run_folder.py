@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from medconsist._atomic import atomic_write_bytes, make_folder, storage_errors
+from medconsist._digests import canonical_json, sha256_of_path
 from medconsist.errors import CorruptResultError, RefusedInputError
-from medconsist.results.atomic import atomic_write_bytes, make_folder, storage_errors
-from medconsist.results.digests import canonical_json, sha256_of_path
 from medconsist.training.metrics_log import metrics_table, read_rows
 
 __all__ = ["RunFolder"]

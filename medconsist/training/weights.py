@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from medconsist._atomic import atomic_write_bytes, storage_errors
+from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import ConvergenceError, RefusedInputError
-from medconsist.results.atomic import atomic_write_bytes, storage_errors
-from medconsist.results.digests import canonical_json, sha256_of_bytes
 from medconsist.results.safetensors_file import METADATA_KEY, FileKind, read_head, require_regular
 
 __all__ = ["StoredWeights", "load_state", "read_weights", "save_weights"]

@@ -73,6 +73,9 @@ def model_words(result: Result) -> str:
     model = result.model
     if model is None and any(_is_from_scratch(settings) for settings in _methods(result)):
         return "no weights: a network that was trained on this scan alone"
+    encoder = result.config.get("encoder")
+    if model is None and isinstance(encoder, dict):
+        return f"{encoder.get('name', 'encoder')}: no weights"
     if model is None:
         return "no model: classical method"
     label = f", {model.label}" if model.label else ""

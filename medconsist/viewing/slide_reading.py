@@ -16,6 +16,7 @@ __all__ = ["REGIONS", "Region", "SlideReading", "marked", "open_slide_reading"]
 PICTURE_AXES = ("height", "width", "rgb")
 REGION_AXES = ("height", "width")
 OVERVIEW = "overview"
+BLANK = 255  # white, as a slide is where nothing lies
 INK_SHARE = 0.4  # of the colour within a region; its outline is drawn in full
 
 
@@ -43,7 +44,7 @@ class Region:
 # Okabe and Ito's colours, which stay apart for every colour vision.
 REGIONS: Mapping[str, Region] = MappingProxyType(
     {
-        "tissue": Region("Tissue that was used", (0, 158, 115)),
+        "tissue": Region("Tissue", (0, 158, 115)),
         "pen": Region("Pen", (230, 159, 0)),
         "fold": Region("Fold", (213, 94, 0)),
         "blur": Region("Out of focus", (86, 180, 233)),
@@ -67,7 +68,7 @@ class SlideReading:
     regions
         Role to mask on the grid of the overview.
     maps
-        Role to picture on the grid of the overview, 0 where the slide was not looked at.
+        Role to picture on the grid of the overview, white where the slide was not looked at.
     problems
         One sentence for each array that is not shown.
 
@@ -155,7 +156,7 @@ def _read(stored: StoredResult, role: str, problems: list[str]) -> np.ndarray | 
 def _on_grid(
     array: np.ndarray, own: Place | None, other: Place | None, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Return the array on another grid of the same slide by nearest neighbour, 0 outside."""
+    """Return the array on another grid of the same slide by nearest neighbour, blank outside."""
     if own is None or other is None or (own == other and array.shape[:2] == shape):
         return array
     taken, inside = [], []
@@ -165,7 +166,7 @@ def _on_grid(
         inside.append((index >= 0) & (index < array.shape[axis]))
         taken.append(np.clip(index, 0, array.shape[axis] - 1))
     placed = array[np.ix_(*taken)]
-    placed[~(inside[0][:, None] & inside[1][None, :])] = 0
+    placed[~(inside[0][:, None] & inside[1][None, :])] = BLANK if placed.ndim > 2 else False
     return placed
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from medconsist._atomic import make_folder
 from medconsist.errors import MissingInputError, RefusedInputError
-from medconsist.results.atomic import make_folder
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.bags.bag_store import BagEntry, bags_of
 from medconsist.wsi.bags.clam import ClamFrame, write_clam

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from medconsist import RESEARCH_USE_ONLY
+from medconsist._atomic import atomic_write_bytes, storage_errors
 from medconsist._extras import require
 from medconsist.errors import (
     BudgetError,
@@ -16,7 +17,6 @@ from medconsist.errors import (
     RefusedInputError,
     UnsupportedInputError,
 )
-from medconsist.results.atomic import atomic_write_bytes, storage_errors
 from medconsist.wsi.regions import Geometry, Kind, Region
 from medconsist.wsi.slide import Bounds
 

@@ -1,18 +1,20 @@
 """Several slides one after the other: what cannot be used is named with its reason."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medconsist.errors import MedconsistError, MissingInputError
+from medconsist.errors import MedconsistError, MissingInputError, RefusedInputError
+from medconsist.manifests.case_manifest import is_manifest, read_case_manifest
 from medconsist.results.cases import Outcome
 from medconsist.wsi.task import SlideJob, embed_slide
 
 __all__ = ["Done", "Refused", "embed_all", "slide_jobs"]
 
 logger = logging.getLogger(__name__)
+_OF_ROW = {"patient", "case", "item", "mpp"}
 
 
 @dataclass(frozen=True)
@@ -66,32 +68,46 @@ class Done:
 
 def slide_jobs(
     inputs: Sequence[Path],
-    *,
-    case: str | None = None,
     **common: Any,  # noqa: ANN401  checked by SlideJob
 ) -> list[SlideJob]:
-    """Return one job for each slide.
+    """Return one job for each slide, or for each row of a manifest.
 
     Parameters
     ----------
     inputs
-        Slides.
-    case
-        Of all of them; None makes each a case of its own.
+        Slides, or one manifest (.csv, .parquet) that names path, ids and mpp of each.
     **common
         Other fields of `SlideJob`, the same for all.
 
     Raises
     ------
     MissingInputError
-        Nothing was named.
+        Nothing was named, or the manifest is not there.
     RefusedInputError
-        A name is no safe id.
+        A name is no safe id, the manifest has faults, or it comes with slides, a case, a patient
+        or microns per pixel.
     """
     if not inputs:
-        msg = "no slide was named; give one or more slides."
+        msg = "no slide was named; give one or more slides, or a manifest."
         raise MissingInputError(msg)
-    return [SlideJob(slide=path, case=case, **common) for path in inputs]
+    if any(map(is_manifest, inputs)):
+        return _of_manifest(inputs, common)
+    return [SlideJob(slide=path, **common) for path in inputs]
+
+
+def _of_manifest(inputs: Sequence[Path], common: Mapping[str, Any]) -> list[SlideJob]:
+    if len(inputs) > 1:
+        msg = f"{len(inputs)} inputs were named, and one is a manifest; give it alone."
+        raise RefusedInputError(msg)
+    given = [name for name in ("case", "patient", "mpp") if common.get(name) is not None]
+    if given:
+        flags = ", ".join(f"--{name}" for name in given)
+        msg = f"{flags} and a manifest were given; write it into the columns of {inputs[0]}."
+        raise RefusedInputError(msg)
+    return [
+        SlideJob(slide=row.path, **{**common, **row.model_dump(include=_OF_ROW)})
+        for row in read_case_manifest(inputs[0]).rows
+    ]
 
 
 def embed_all(jobs: Sequence[SlideJob]) -> Done:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from medconsist._atomic import make_folder
 from medconsist.errors import RefusedInputError
-from medconsist.results.atomic import make_folder
 from medconsist.wsi.simulate import SlideConfig, write_slide
 
 __all__ = ["write_slides"]

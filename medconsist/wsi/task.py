@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medconsist import SIMULATED_NOTE
+from medconsist._digests import canonical_json, sha256_of_bytes, sha256_of_path
+from medconsist._ids import safe_id
+from medconsist._records import make_record
 from medconsist.errors import NoMppError, RefusedInputError
 from medconsist.results.cases import Outcome, owner_of_case, publish, same_file
-from medconsist.results.digests import canonical_json, result_key, sha256_of_bytes, sha256_of_path
+from medconsist.results.digests import result_key
 from medconsist.results.draft import Draft
-from medconsist.results.ids import safe_id
-from medconsist.results.records import make_record
 from medconsist.results.schema import Metric, ModelRecord, Place, Result, ResultFields, Times
 from medconsist.results.steps import timed
 from medconsist.results.store import ResultStore
@@ -38,6 +40,7 @@ from medconsist.wsi.mpp import Mpp
 from medconsist.wsi.readers.open import open_slide
 from medconsist.wsi.regions import Region
 from medconsist.wsi.settings import KIND, Embedding
+from medconsist.wsi.simulated.layout import SOFTWARE
 from medconsist.wsi.slide import Slide
 from medconsist.wsi.tissue.polygons import tissue_polygons
 
@@ -263,7 +266,8 @@ def _notes(slide: Slide, look: Look) -> tuple[str, ...]:
         f"Decoded by the engine {slide.engine}.",
         f"Stain: {look.tissue.stain.kind} ({look.tissue.stain.reason}).",
     )
-    return (*said, *slide.notes, *look.notes)
+    drawn = slide.facts.properties.get("tiff.Software") == SOFTWARE
+    return (*said, *slide.notes, *look.notes, *((SIMULATED_NOTE,) if drawn else ()))
 
 
 def _embed(slide: Slide, look: Look, source: Source, job: SlideJob, writer: BagWriter) -> None:

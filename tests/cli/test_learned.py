@@ -10,9 +10,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from medconsist._digests import sha256_of_path
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.model import load_model
-from medconsist.results.digests import sha256_of_path
 from medconsist.results.schema import SIMULATION_TRAINED
 from tests.cli.conftest import Program
 from tests.cli.small_scan import HEIGHT, WIDTH, left_over, small_kspace, write_small_scan

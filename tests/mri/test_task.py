@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from medconsist._digests import sha256_of_path
 from medconsist.errors import RefusedInputError
 from medconsist.mri.espirit import EspiritConfig
 from medconsist.mri.evidence.withheld import withheld_error, withhold
@@ -19,7 +20,6 @@ from medconsist.mri.readers import read_kspace
 from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.task import Job, reconstruct_file
 from medconsist.results.cases import Outcome
-from medconsist.results.digests import sha256_of_path
 from medconsist.results.store import StoredResult
 from medconsist.results.trust import fewest_cases
 from tests.cli.small_scan import COILS, HEIGHT, WIDTH, small_kspace, small_mask, write_small_scan

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from medconsist._records import make_record, read_record
 from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport, BenchRow, Target, machine, versions
-from medconsist.results.records import make_record, read_record
 
 ROW = {"case": "r4", "metric": "nrmse", "value": 0.1, "unit": "1", "n": 25}
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from medconsist._records import make_record, read_record
 from medconsist.errors import CorruptResultError, RefusedInputError
-from medconsist.results.ids import safe_id, safe_key, safe_role
-from medconsist.results.records import make_record, read_record
+from medconsist.results.ids import safe_key, safe_role
 from medconsist.results.schema import (
     ArrayRecord,
     Metric,
@@ -181,28 +181,6 @@ def test_a_record_cannot_be_changed(make_fields: MakeFields) -> None:
 def test_tuples_in_a_config_read_back_as_lists_and_keep_the_key(make_fields: MakeFields) -> None:
     assert make_fields(config={"shape": (1, 2)}).config == {"shape": [1, 2]}
     assert make_fields(config={"a": (1,)}).key == make_fields(config={"a": [1]}).key
-
-
-@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True))
-def test_an_allowed_id_stays_below_its_folder(name: str) -> None:
-    if name not in {"current", "history.jsonl", "result.json"}:
-        assert safe_id(name) == name
-    assert "/" not in name
-    assert name not in {".", ".."}
-
-
-@given(st.text().filter(lambda s: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", s) is None))
-def test_any_other_text_is_refused_with_advice(name: str) -> None:
-    with pytest.raises(RefusedInputError, match="Use a pseudonym"):
-        safe_id(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["../x", "..", ".", "", "a\0", "a\n", "x" * 129, ".x", "current", "ä", "a b", "<b>"]
-)
-def test_a_hostile_id_is_refused(name: str) -> None:
-    with pytest.raises(RefusedInputError, match=r"safe name|uses itself"):
-        safe_id(name, what="case id")
 
 
 def test_keys_and_roles_have_one_form() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medconsist._records import make_record
 from medconsist.errors import RefusedInputError
 from medconsist.results.history import History, HistoryLine
-from medconsist.results.records import make_record
 from medconsist.results.trust import (
     Direction,
     Score,

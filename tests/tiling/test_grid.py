@@ -132,7 +132,7 @@ def test_array_cannot_be_cut_at_fractions() -> None:
 @pytest.mark.parametrize("name", ["size", "window", "step"])
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
 def test_length_that_is_no_length_is_refused(name: str, value: float) -> None:
-    lengths = {"size": (9,), "window": (3,), "step": (3,)} | {name: (value,)}
+    lengths: dict[str, Any] = {"size": (9,), "window": (3,), "step": (3,)} | {name: (value,)}
     with pytest.raises(RefusedInputError, match=f"{name} must be finite and above 0"):
         Grid(**lengths)
 

@@ -13,7 +13,7 @@ import torch
 
 from medconsist.tiling.blend import blend
 from medconsist.tiling.grid import Grid
-from medconsist.wsi.geojson import read_geojson, write_geojson
+from medconsist.wsi.geojson import Origin, read_geojson, write_geojson
 from medconsist.wsi.heatmap import heat_map
 from medconsist.wsi.readers.open import open_slide
 from medconsist.wsi.readers.resample import resample
@@ -25,6 +25,10 @@ from medconsist.wsi.tile_grid import TileGrid
 WIDTH, HEIGHT = 1100, 837
 TILE = 32  # at twice the microns of level 0: about the 64 px of a field of the picture
 IN_PLACE = 0.99  # correlation; JPEG of quality 95 costs a little
+# Between two stored scales the direct engine resamples what the DCT has scaled: a little softer, at
+# the same place. A quarter of a tile pixel aside costs .036 and more.
+TILES_IN_PLACE = 0.975
+DISPLACED = 0.05  # tile px
 ELSEWHERE = 0.93
 ENGINES = ("openslide", "direct")
 
@@ -52,10 +56,10 @@ CASES = {
     "tiff, bounds, no multiple": Case("tiff", 0.2417, bounds=Bounds(64, 130, 901, 650)),
     "tiff, bounds, overlap, x unlike y": Case("tiff", (0.25, 0.2), 8, Bounds(97, 61, 900, 701)),
 }
-pytestmark = [
-    pytest.mark.parametrize("case", CASES.values(), ids=CASES),
-    pytest.mark.parametrize("engine", ENGINES),
-]
+ENGINE = pytest.mark.parametrize("engine", ENGINES)
+CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+# A rectangle of a level knows neither microns nor grids.
+LAYOUT = pytest.mark.parametrize("case", [CASES["svs"], CASES["tiff"]], ids=["svs", "tiff"])
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,9 @@ def written(folder: Path, layout: Any, mpp: Any) -> tuple[Path, np.ndarray]:
     return path, write_asymmetric_slide(path, config)
 
 
+@cache
 def opened(folder: Path, case: Case, engine: Any) -> tuple[Slide, TileGrid, np.ndarray]:
+    """Open the slide and lay the grid; also return the pixels before JPEG."""
     path, pixels = written(folder, case.layout, case.mpp)
     slide = open_slide(path, engine=engine)
     assert slide.engine == engine
@@ -89,6 +95,14 @@ def opened(folder: Path, case: Case, engine: Any) -> tuple[Slide, TileGrid, np.n
         overlap_px=case.overlap,
     )
     return slide, grid, pixels
+
+
+@cache
+def read(folder: Path, case: Case, engine: str) -> np.ndarray:
+    """Read every tile of the grid."""
+    slide, grid, _ = opened(folder, case, engine)
+    with slide:
+        return slide.tiles(grid, np.arange(len(grid))).all()
 
 
 def detail(image: np.ndarray) -> np.ndarray:
@@ -120,20 +134,29 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a[known], b[known])[0, 1])
 
 
-def assert_in_place(seen: np.ndarray, truth: np.ndarray) -> None:
+def displacement(seen: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return how far a picture lies below and right of another [px], from its gradients."""
+    slopes = np.stack([slope.ravel() for slope in np.gradient(truth)], axis=1)
+    return -np.linalg.lstsq(slopes, (seen - truth).ravel(), rcond=None)[0]
+
+
+def assert_in_place(seen: np.ndarray, truth: np.ndarray, *, correlated: float = IN_PLACE) -> None:
     assert seen.shape == truth.shape
-    assert correlation(seen, truth) > IN_PLACE
+    assert correlation(seen, truth) > correlated
     for name, moved in misplacements(seen):
         assert correlation(moved, truth) < ELSEWHERE, name
 
 
-def assert_not_stretched(seen: np.ndarray, truth: np.ndarray) -> None:
+def assert_not_stretched(
+    seen: np.ndarray, truth: np.ndarray, *, correlated: float = IN_PLACE
+) -> None:
     """Check every quarter of the picture by itself: a scale that is off moves the last one."""
     rows, columns = seen.shape[0] // 2, seen.shape[1] // 2
     for down in (0, rows):
         for right in (0, columns):
             part = (slice(down, down + rows), slice(right, right + columns))
-            assert_in_place(seen[part], truth[part])
+            assert_in_place(seen[part], truth[part], correlated=correlated)
+            assert np.abs(displacement(seen[part], truth[part])).max() < DISPLACED
 
 
 def tile_means(pixels: np.ndarray, grid: TileGrid) -> np.ndarray:
@@ -156,34 +179,39 @@ def tile_means(pixels: np.ndarray, grid: TileGrid) -> np.ndarray:
     return np.asarray(means)
 
 
-def test_reader_gives_the_picture_in_place(engine: str, case: Case, folder: Path) -> None:
-    slide, _, pixels = opened(folder, case, engine)
-    with slide:
+@ENGINE
+@LAYOUT
+def test_reader_gives_the_picture_in_place(engine: Any, case: Case, folder: Path) -> None:
+    path, pixels = written(folder, case.layout, case.mpp)
+    with open_slide(path, engine=engine) as slide:
         seen = slide.read_region(0, 0, 0, WIDTH, HEIGHT)
         part = slide.read_region(0, 333, 222, 100, 50)
     assert_not_stretched(detail(seen), detail(pixels))
     np.testing.assert_array_equal(part, seen[222:272, 333:433])
 
 
-def test_tiles_side_by_side_are_the_picture_in_place(engine: str, case: Case, folder: Path) -> None:
-    slide, grid, pixels = opened(folder, case, engine)
-    with slide:
-        tiles = slide.tiles(grid, np.arange(len(grid))).all()
-    size = tuple((count - 1) * grid.step_px + TILE for count in grid.shape)
+@ENGINE
+@CASE
+def test_tiles_side_by_side_are_the_picture_in_place(engine: Any, case: Case, folder: Path) -> None:
+    _, grid, pixels = opened(folder, case, engine)
+    tiles = read(folder, case, engine)
+    rows, columns = grid.shape
+    size = ((rows - 1) * grid.step_px + TILE, (columns - 1) * grid.step_px + TILE)
     windows = Grid(size=size, window=(TILE, TILE), step=(grid.step_px,) * 2)
     channels_first = torch.from_numpy(tiles).permute(0, 3, 1, 2)
     seen = blend(channels_first, windows, mode="crop").permute(1, 2, 0).numpy()
     x0, y0 = grid.boxes([0])[0, :2].tolist()
     x1, y1 = grid.boxes([len(grid) - 1])[0, 2:].tolist()
     truth = resample(pixels, (x0, y0, x1, y1), size)
-    assert_not_stretched(detail(seen), detail(truth))
+    assert_not_stretched(detail(seen), detail(truth), correlated=TILES_IN_PLACE)
 
 
-def test_heat_map_lies_on_what_it_was_made_of(engine: str, case: Case, folder: Path) -> None:
-    slide, grid, pixels = opened(folder, case, engine)
+@ENGINE
+@CASE
+def test_heat_map_lies_on_what_it_was_made_of(engine: Any, case: Case, folder: Path) -> None:
+    _, grid, pixels = opened(folder, case, engine)
     items = np.arange(len(grid))
-    with slide:
-        values = slide.tiles(grid, items).all()[..., 2].mean(axis=(1, 2))
+    values = read(folder, case, engine)[..., 2].mean(axis=(1, 2))
     truth = tile_means(pixels, grid)
     # Grey values; tiles with fractions weigh pixels a little beyond their border.
     np.testing.assert_allclose(values, truth, atol=3.0)
@@ -203,16 +231,17 @@ def test_heat_map_lies_on_what_it_was_made_of(engine: str, case: Case, folder: P
         assert correlation(shown.sample(wrong)[None], truth[None]) < ELSEWHERE, name
 
 
-@pytest.mark.parametrize("origin", ["slide", "bounds"])
+@ENGINE
+@CASE
 def test_exported_rectangles_lie_on_the_pixels_that_they_tell_of(
-    origin: Any, engine: str, case: Case, folder: Path, tmp_path: Path
+    engine: Any, case: Case, folder: Path, tmp_path: Path
 ) -> None:
-    slide, grid, pixels = opened(folder, case, engine)
+    _, grid, pixels = opened(folder, case, engine)
     items = np.arange(len(grid))
-    with slide:
-        values = slide.tiles(grid, items).all()[..., 2].mean(axis=(1, 2))
+    values = read(folder, case, engine)[..., 2].mean(axis=(1, 2))
     path = tmp_path / "tiles.geojson"
-    bounds = case.bounds or Bounds(0, 0, WIDTH, HEIGHT)
+    bounds = case.bounds
+    origin: Origin = "slide" if bounds is None else "bounds"
     regions = tile_regions(grid, items, values, name="blue")
     contours = contour_regions(heat_map(grid, items, values), name="high", threshold=165.0)
     write_geojson(path, [*regions, *contours], origin=origin, bounds=bounds)

@@ -9,7 +9,7 @@ import shapely
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.tiling.affine import Affine
 from medconsist.wsi.heatmap import HeatMap, heat_map
-from medconsist.wsi.regions import Region, contour_regions, items_inside, tile_regions
+from medconsist.wsi.regions import Region, Rule, contour_regions, items_inside, tile_regions
 from tests.wsi.test_tile_grid import slide_grid
 
 
@@ -77,7 +77,7 @@ def test_rules_of_tiles_in_a_region() -> None:
 
 
 @pytest.mark.parametrize("rule", ["center", "any", "all"])
-def test_every_rule_agrees_with_a_walk_over_all_tiles(rule: str) -> None:
+def test_every_rule_agrees_with_a_walk_over_all_tiles(rule: Rule) -> None:
     grid = slide_grid((0.2498, 0.3), overlap_px=40, edge="shift", origin_y=300)
     ring = shapely.Point(2000, 1500).buffer(1400).difference(shapely.Point(2200, 1500).buffer(500))
     small = shapely.Polygon([(3300, 400), (3900, 500), (3500, 1200)])

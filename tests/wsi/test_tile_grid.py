@@ -47,9 +47,9 @@ def test_corner_of_a_tile_is_origin_plus_index_times_exact_step(
     assert (x1 - x0, y1 - y0) == pytest.approx((grid.tile_px * right, grid.tile_px * down), 1e-9)
     corner = (grid.origin_x + column * step * right, grid.origin_y + row * step * down)
     if grid.edge == "shift":
-        last = (grid.origin_x + grid.width - grid.tile_px * right,)
-        last += (grid.origin_y + grid.height - grid.tile_px * down,)
-        corner = (min(corner[0], last[0]), min(corner[1], last[1]))
+        last_x = grid.origin_x + grid.width - grid.tile_px * right
+        last_y = grid.origin_y + grid.height - grid.tile_px * down
+        corner = (min(corner[0], last_x), min(corner[1], last_y))
     assert (x0, y0) == pytest.approx(corner, abs=1e-6)
     np.testing.assert_allclose(
         grid.affine.inverse.to_place(grid.affine.to_place([row, column])), [row, column], atol=1e-6

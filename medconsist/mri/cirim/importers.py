@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from medconsist._atomic import storage_errors
 from medconsist.errors import (
     MissingInputError,
     RefusedInputError,
@@ -24,7 +25,6 @@ from medconsist.errors import (
 )
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.network import Cirim
-from medconsist.results.atomic import storage_errors
 from medconsist.training.weights import save_weights
 
 __all__ = ["Source", "from_atommic", "from_direct", "import_weights"]

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from torch import Generator, Tensor, nn
 
+from medconsist._digests import sha256_of_path
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
@@ -19,7 +20,6 @@ from medconsist.mri.cirim.supervised import Supervised, SupervisedConfig
 from medconsist.mri.cirim.withheld_loss import WithheldLoss
 from medconsist.mri.scan_file import read_reference
 from medconsist.mri.scan_pool import PoolConfig, load_pool
-from medconsist.results.digests import sha256_of_path
 from medconsist.training.fit import fit
 from medconsist.training.objective import Objective
 from medconsist.training.optimisation import trainable

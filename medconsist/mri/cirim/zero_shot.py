@@ -12,6 +12,7 @@ from typing import Any
 
 import safetensors.torch
 
+from medconsist._digests import sha256_of_bytes
 from medconsist.mri.cirim.adaptation import Adaptation, Run
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.method import LearnedMethod
@@ -23,7 +24,6 @@ from medconsist.mri.cirim.zero_shot_settings import Trained, ZeroShot
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import Method, SetImages
 from medconsist.mri.prepare import rss_scale
-from medconsist.results.digests import sha256_of_bytes
 from medconsist.results.schema import ModelRecord
 from medconsist.training.draws import generator_for
 from medconsist.training.optimisation import trainable

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Complex, Shaped
 from torch import Tensor
 
+from medconsist._atomic import atomic_write_bytes
 from medconsist.errors import RefusedInputError, ShapeError, TruncatedFileError
 from medconsist.mri.formats.files import check_budget, require_file
-from medconsist.results.atomic import atomic_write_bytes
 
 __all__ = ["BART_AXES", "cfl_pair", "kspace_to_bart", "maps_to_bart", "read_cfl", "write_cfl"]
 

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
+from medconsist._atomic import atomic_write_bytes
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
-from medconsist.results.atomic import atomic_write_bytes
 
 __all__ = ["write_nifti"]
 

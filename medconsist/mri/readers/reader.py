@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from medconsist._digests import sha256_of_path
 from medconsist.errors import RefusedInputError, TruncatedFileError
 from medconsist.mri.centring import centre_axis
 from medconsist.mri.formats.cfl import cfl_pair
@@ -20,7 +21,6 @@ from medconsist.mri.readers.hdf5_file import read_hdf5_kspace
 from medconsist.mri.readers.numpy_file import read_numpy_kspace
 from medconsist.mri.readers.twix import read_twix_kspace
 from medconsist.mri.readers.volume import Volume
-from medconsist.results.digests import sha256_of_path
 
 __all__ = ["DEFAULT_BUDGET_BYTES", "KNOWN_KINDS", "read_kspace"]
 

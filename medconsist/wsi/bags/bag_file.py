@@ -12,10 +12,10 @@ from jaxtyping import Int32
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from medconsist._atomic import atomic_replace, storage_errors
+from medconsist._digests import canonical_json, sha256_of_bytes
+from medconsist._records import read_record
 from medconsist.errors import CorruptResultError, NoTissueError, RefusedInputError
-from medconsist.results.atomic import atomic_replace, storage_errors
-from medconsist.results.digests import canonical_json, sha256_of_bytes
-from medconsist.results.records import read_record
 from medconsist.results.safetensors_file import (
     FileKind,
     Head,

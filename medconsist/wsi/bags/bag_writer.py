@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Float16, Int32
 from torch import Tensor
 
+from medconsist._atomic import atomic_write_bytes, make_folder, storage_errors
+from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import CorruptResultError, NoTissueError, RefusedInputError, ShapeError
-from medconsist.results.atomic import atomic_write_bytes, make_folder, storage_errors
-from medconsist.results.digests import canonical_json, sha256_of_bytes
 from medconsist.wsi.bags.bag import half_features
 from medconsist.wsi.bags.bag_file import stream_bag
 from medconsist.wsi.bags.header import BagHeader

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from medconsist._atomic import atomic_replace, make_folder
 from medconsist.errors import BudgetError, RefusedInputError, TruncatedFileError, UnsafeFileError
-from medconsist.results.atomic import atomic_replace, make_folder
 from medconsist.results.safetensors_file import require_regular
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.bags.guarded_hdf5 import (

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from medconsist._atomic import atomic_replace
 from medconsist.errors import (
     BudgetError,
     MedconsistError,
@@ -22,7 +23,6 @@ from medconsist.errors import (
     TruncatedFileError,
     UnsafeFileError,
 )
-from medconsist.results.atomic import atomic_replace
 from medconsist.results.safetensors_file import require_regular
 
 __all__ = [

@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor
 
 import medconsist
+from medconsist._ids import safe_id
+from medconsist._records import Record
 from medconsist.errors import RefusedInputError
-from medconsist.results.ids import safe_id, safe_key
-from medconsist.results.records import Record
+from medconsist.results.ids import safe_key
 from medconsist.tiling.grid import Edge, Grid
 from medconsist.wsi.tile_grid import TileGrid
 

@@ -7,10 +7,10 @@ from typing import get_args
 
 import torch
 
+from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import RefusedInputError
 from medconsist.networks.resnet import RESNET18, RESNET50_LAYER3
 from medconsist.networks.vit import VIT_BASE, VIT_GIANT, VIT_LARGE, VIT_SMALL
-from medconsist.results.digests import canonical_json, sha256_of_bytes
 from medconsist.wsi.encoders.colour_texture import ColourTexture
 from medconsist.wsi.encoders.encoder import (
     IMAGENET,

@@ -11,8 +11,8 @@ from jaxtyping import Float32, Int16
 from torch import Tensor
 from torch.nn import functional
 
+from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import RefusedInputError
-from medconsist.results.digests import canonical_json, sha256_of_bytes
 from medconsist.wsi.encoders.encoder import Encoder, EncoderCard, Preprocessing
 
 __all__ = ["ColourTexture", "ColourTextureSettings", "optical_density", "stains"]

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.results.digests import canonical_json, sha256_of_bytes
 
 __all__ = [
     "DTYPES",

@@ -49,7 +49,7 @@ class CucimSlide(Slide):
     def __init__(self, path: Path, facts: SlideFacts) -> None:
         self.facts = facts
         cucim = require("cucim", extra="cucim")
-        self._pool = HandlePool(opener=lambda: cucim.CuImage(str(path)), closer=_close, capacity=1)
+        self._pool = HandlePool(opener=lambda: cucim.CuImage(str(path)), closer=_close, capacity=8)
         try:
             with self._pool.lend() as handle:
                 seen = [tuple(size) for size in handle.resolutions["level_dimensions"]]

@@ -217,7 +217,7 @@ def _shrink(
 
 
 def _axis(
-    starts: npt.NDArray[np.float64], length: float, size: int, tiles: StoredTiles, *, axis: int
+    starts: npt.NDArray[np.float64], length: float | int, size: int, tiles: StoredTiles, *, axis: int
 ) -> TileAxis:
     return TileAxis.of(
         starts, float(length), size, stored=tiles.shape[axis], extent=tiles.extent[axis]

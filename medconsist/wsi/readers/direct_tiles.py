@@ -151,11 +151,11 @@ class DirectTiles(Source):
         ]
         _fill(canvas, rows.outside(row), columns.outside(column))
         numbers = np.asarray([r * self._stored.columns + c for r, c in touched], dtype=np.int64)
-        scratch = np.empty(self._stored.shape, np.uint8)
-        for (tile_row, tile_column), data in zip(touched, self._stored.fetch(numbers), strict=True):
-            self._stored.into(data, tile_row, tile_column, scratch)
-            down, across = rows.piece(row, tile_row), columns.piece(column, tile_column)
-            canvas[down.to, across.to] = scratch[down.source, across.source]
+        with self._stored.scratch() as scratch:
+            for (down, across), data in zip(touched, self._stored.fetch(numbers), strict=True):
+                self._stored.into(data, down, across, scratch)
+                high, wide = rows.piece(row, down), columns.piece(column, across)
+                canvas[high.to, wide.to] = scratch[high.source, wide.source]
         self._decoded.append(len(touched))
         if self.canvas is not None:
             self._make(row, column, canvas, out)
@@ -234,16 +234,14 @@ class DirectTiles(Source):
         alone = {row: _alone(found) if equal else None for row, found in down.items()}
 
         def decode(fetched: Sequence[memoryview | None], place: Place) -> None:
-            scratch = np.empty(shape, np.uint8)
-            for row, column, pieces, data in zip(rows, columns, across, fetched, strict=True):
-                lookup = alone[row]
-                if lookup is not None and len(pieces) == 1 and pieces[0].whole:
-                    rank = lookup.get(pieces[0].window)
-                    if rank is not None:
-                        stored.into(data, row, column, place(rank))
-                    continue
-                stored.into(data, row, column, scratch)
-                _paste(scratch, down[row], pieces, place)
+            with stored.scratch() as scratch:
+                for row, column, pieces, data in zip(rows, columns, across, fetched, strict=True):
+                    lookup = alone[row]
+                    if lookup is not None and len(pieces) == 1 and pieces[0].whole:
+                        stored.into(data, row, column, place(lookup[pieces[0].window]))
+                    else:
+                        stored.into(data, row, column, scratch)
+                        _paste(scratch, down[row], pieces, place)
             for rank in blank:
                 place(rank)[:] = FILL
             self._decoded.append(len(rows))

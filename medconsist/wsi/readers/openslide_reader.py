@@ -183,8 +183,9 @@ class OpenSlideSlide(Slide):
         return LevelTiles(self, grid, items, read=self._read_shifted)
 
     def close(self) -> None:
-        """Close every handle."""
+        """Close every handle and free the decoded tiles."""
         self._pool.close()
+        self._cache = (-1, None)
 
     def _read(self, level: int, box: Box, *, lead: int) -> tuple[Picture, tuple[float, float]]:
         left, top, right, bottom = box

@@ -7,6 +7,7 @@ from medconsist.errors import (
     CorruptInputError,
     MedconsistError,
     MissingInputError,
+    StorageError,
     UnsupportedInputError,
 )
 from medconsist.wsi.readers.content import Content, content_of
@@ -47,7 +48,19 @@ def check_file(path: Path) -> Content:
         It is empty, or its structure contradicts itself.
     TruncatedFileError
         It claims bytes beyond its end.
+    StorageError
+        The system does not let it be read.
     """
+    try:
+        return _checked(path)
+    except OSError as error:
+        if isinstance(error, MedconsistError):
+            raise
+        msg = f"{path.name} cannot be read: {error.strerror or error}."
+        raise StorageError(msg) from error
+
+
+def _checked(path: Path) -> Content:
     if path.is_dir():
         msg = f"{path.name} is a folder; give the file of one slide in it."
         raise UnsupportedInputError(msg)

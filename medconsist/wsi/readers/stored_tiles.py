@@ -1,10 +1,13 @@
 """The stored tiles of one level at one scale: their bytes, and their pixels."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
+from medconsist.tiling.buffers import huge
 from medconsist.wsi.readers.jpeg_stream import TileDecoder, prefix_of
 from medconsist.wsi.readers.resample import resample
 from medconsist.wsi.readers.stored_bytes import Reads, read_tiles
@@ -44,6 +47,7 @@ class StoredTiles:
         self.shape = self._scaled.shape
         self.extent = -(-level.height // shrink), -(-level.width // shrink)
         self.rows, self.columns = stored.shape
+        self._scratch: deque[npt.NDArray[np.uint8]] = deque()
         # Where the image ends within a scaled pixel, padding must not leak into that pixel.
         self._cut_row = self.rows - 1 if level.height % shrink else -1
         self._cut_column = self.columns - 1 if level.width % shrink else -1
@@ -51,6 +55,16 @@ class StoredTiles:
     def fetch(self, tiles: npt.NDArray[np.int64]) -> Sequence[memoryview | None]:
         """Return the stored bytes of tiles (row-major numbers); None for one never stored."""
         return read_tiles(self._reads, self._stored.offsets[tiles], self._stored.counts[tiles])
+
+    @contextmanager
+    def scratch(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Lend memory for one tile, of `shape`."""
+        try:
+            memory = self._scratch.pop()
+        except IndexError:
+            memory = huge(self.shape, np.dtype(np.uint8))
+        yield memory
+        self._scratch.append(memory)
 
     def into(
         self, data: bytes | memoryview | None, row: int, column: int, out: npt.NDArray[np.uint8]

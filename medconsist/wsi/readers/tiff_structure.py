@@ -21,6 +21,7 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _TYPE_BYTES |= {16: 8, 17: 8, 18: 8}
 _UNSIGNED = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 _MAX_DIRECTORIES = 2**16
+_SPARE = 2**20  # tables that a small file may share among its directories
 _MAX_SIDE = 2**31 - 1
 _CLASSIC_LIMIT = 2**32  # a classic TIFF beyond it is an NDPI, whose offsets have hidden high words
 
@@ -91,7 +92,7 @@ def _header(file: BinaryIO, name: str, size: int) -> tuple[_Layout, int]:
         raise TruncatedFileError(msg)
     if big:
         if struct.unpack(order + "HH", head[4:8]) != (8, 0):
-            msg = f"{name} is a BigTIFF whose header does not say offsets of 8 bytes; it is damaged."
+            msg = f"{name} is a BigTIFF without offsets of 8 bytes; its header is damaged."
             raise CorruptInputError(msg)
         layout = _Layout(order, header=16, offset="Q", count="Q", entry=20)
         return layout, int(struct.unpack(order + "Q", head[8:16])[0])
@@ -206,9 +207,9 @@ class _Walk:
         return np.frombuffer(raw, self.layout.order + _UNSIGNED[entry.kind]).astype(np.uint64)
 
     def _spend(self, count: int) -> None:
-        """Tables that do not overlap cannot be longer than the file: this bounds the time."""
+        """Bound the time: tables that do not overlap are not longer than the file."""
         self.read_bytes += count
-        if self.read_bytes > self.size:
+        if self.read_bytes > 2 * self.size + _SPARE:
             self._fail("its directories and tables overlap")
 
     def _inside(self, what: str, at: int, count: int) -> None:

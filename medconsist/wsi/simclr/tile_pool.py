@@ -20,19 +20,19 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Generator, Tensor
 
+from medconsist._atomic import (
+    atomic_replace,
+    atomic_write_bytes,
+    make_folder,
+    storage_errors,
+)
+from medconsist._digests import canonical_json
 from medconsist.errors import (
     MissingInputError,
     RefusedInputError,
     ShapeError,
     TruncatedFileError,
 )
-from medconsist.results.atomic import (
-    atomic_replace,
-    atomic_write_bytes,
-    make_folder,
-    storage_errors,
-)
-from medconsist.results.digests import canonical_json
 
 __all__ = ["DrawnTiles", "TilePool", "Weight", "build_pool"]
 

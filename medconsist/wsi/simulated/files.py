@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from medconsist.results.atomic import atomic_replace
+from medconsist._atomic import atomic_replace
 from medconsist.wsi.simulated.config import SlideConfig
 from medconsist.wsi.simulated.layout import add_directories, needs_big_tiff
 from medconsist.wsi.simulated.pyramid import Pyramid, Shrinker

@@ -16,8 +16,10 @@ from medconsist.wsi.simulated.letters import draw_text
 from medconsist.wsi.simulated.pyramid import StoredLevel, encoder_of
 from medconsist.wsi.simulated.tiff import Tag, TiffFile, rational
 
-__all__ = ["add_directories", "needs_big_tiff"]
+__all__ = ["SOFTWARE", "add_directories", "needs_big_tiff"]
 
+SOFTWARE = "medconsist simulator"
+"""Tag Software of every level: no drawing is to be taken for a slide of a person."""
 _LIBRARY = "Aperio Image Library v12.0.16 \r\n"
 _REDUCED, _LABEL, _MACRO = 1, 1, 9
 _LARGEST_CLASSIC = 4_000_000_000
@@ -62,6 +64,7 @@ def _level_tags(config: SlideConfig, level: StoredLevel) -> list[Tag]:
         (323, "long", (config.tile,)),
         (324, "long8", tuple(level.offsets)),
         (325, "long", tuple(level.byte_counts)),
+        (305, "ascii", SOFTWARE.encode() + b"\0"),
     ]
     if config.shared_tables:
         tags.append((347, "bytes", encoder_of(config).tables))

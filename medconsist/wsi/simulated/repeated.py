@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from medconsist._atomic import atomic_replace
 from medconsist.errors import RefusedInputError
-from medconsist.results.atomic import atomic_replace
 from medconsist.wsi.simulated.config import SlideConfig
 from medconsist.wsi.simulated.files import thumbnail_step
 from medconsist.wsi.simulated.layout import add_directories, needs_big_tiff

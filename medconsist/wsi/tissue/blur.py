@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, UInt8
 from medconsist.wsi.slide import Slide
 from medconsist.wsi.tile_grid import TileGrid
 from medconsist.wsi.tissue.overview import Overview
+from medconsist.wsi.tissue.pieces import large_pieces
 from medconsist.wsi.tissue.tiles import mask_shares
 
 __all__ = ["BlurConfig", "ReadTiles", "blur_mask", "sharpness", "tiles_of"]
@@ -35,6 +36,10 @@ class BlurConfig:
         Sharpness below it is blur.
     min_contrast
         Coarse differences below it (root mean square, grey levels) are too weak to judge.
+    max_ignored
+        Blocks with a larger share of ink or missing places are not judged: strokes have soft edges.
+    min_mm2
+        Smaller groups of blurred blocks are none: a focus that fails, fails over an area.
 
     Examples
     --------
@@ -47,6 +52,8 @@ class BlurConfig:
     min_tissue: float = 0.25
     threshold: float = 0.45
     min_contrast: float = 4.0
+    max_ignored: float = 0.05
+    min_mm2: float = 0.03
 
 
 def tiles_of(slide: Slide) -> ReadTiles:
@@ -81,6 +88,7 @@ def blur_mask(
     tissue: Bool[np.ndarray, "rows columns"],
     read: ReadTiles,
     *,
+    ignored: Bool[np.ndarray, "rows columns"] | None = None,
     config: BlurConfig | None = None,
 ) -> Bool[np.ndarray, "rows columns"]:
     """Mark the tissue of blocks that are out of focus.
@@ -96,17 +104,26 @@ def blur_mask(
         Its mask.
     read
         Returns tiles of a grid, uint8 ``n block block 3``; for a slide: ``tiles_of(slide)``.
+    ignored
+        Ink and missing places.
     """
     config = config or BlurConfig()
     grid = _blocks(overview, config)
     items = np.arange(len(grid), dtype=np.int64)
-    judged = items[mask_shares(grid, tissue, overview.affine) >= config.min_tissue]
+    worth = mask_shares(grid, tissue, overview.affine) >= config.min_tissue
+    if ignored is not None:
+        worth &= mask_shares(grid, ignored, overview.affine) <= config.max_ignored
+    judged = items[worth]
     blurred = np.zeros(len(grid), bool)
     for at in range(0, len(judged), _AT_ONCE):
         some = judged[at : at + _AT_ONCE]
         values = sharpness(read(grid, some), min_contrast=config.min_contrast)
         blurred[some] = values < config.threshold
-    return tissue & _painted(blurred.reshape(grid.shape), grid, overview)
+    block_mm2 = (config.block_px * config.target_mpp / 1000) ** 2
+    groups = large_pieces(
+        blurred.reshape(grid.shape), mm2=config.min_mm2, pixel_mm2=block_mm2
+    )
+    return tissue & _painted(groups, grid, overview)
 
 
 def _blocks(overview: Overview, config: BlurConfig) -> TileGrid:

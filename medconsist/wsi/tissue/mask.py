@@ -117,9 +117,7 @@ def require_tissue(overview: Overview, tissue: TissueMask) -> TissueMask:
     raise error
 
 
-def _intensity(
-    overview: Overview, config: MaskConfig
-) -> Float32[np.ndarray, "rows columns"]:
+def _intensity(overview: Overview, config: MaskConfig) -> Float32[np.ndarray, "rows columns"]:
     brightest = overview.picture.max(-1).astype(np.float32)
     seen = ~filled(overview.picture)
     excess = (brightest - np.percentile(brightest[seen], 5)).clip(0) * seen

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Bool, Float32, UInt8
 
 from medconsist.wsi.slide import FILL
@@ -31,12 +32,14 @@ class Density:
 
 def filled(picture: UInt8[np.ndarray, "rows columns 3"]) -> Bool[np.ndarray, "rows columns"]:
     """Mark pure white: what a reader fills in outside the image, no evidence of anything."""
-    return (picture == FILL).all(-1)
+    marked: npt.NDArray[np.bool_] = np.all(picture == FILL, axis=-1)
+    return marked
 
 
 def unscanned(picture: UInt8[np.ndarray, "rows columns 3"]) -> Bool[np.ndarray, "rows columns"]:
     """Mark pure black: what a scanner stores where it did not scan a bright-field slide."""
-    return (picture < _BLACK).all(-1)
+    marked: npt.NDArray[np.bool_] = np.all(picture < _BLACK, axis=-1)
+    return marked
 
 
 def optical_density(picture: UInt8[np.ndarray, "rows columns 3"]) -> Density:
@@ -46,7 +49,7 @@ def optical_density(picture: UInt8[np.ndarray, "rows columns 3"]) -> Density:
     there are fewer than 0.1 %, it is white. Pure white and pure black lost nothing: they are fill
     and unscanned places (Beer and Lambert's law does not hold where no light was measured).
     """
-    bright = (picture >= _DIM).all(-1) & (np.ptp(picture, axis=-1) <= _COLOURED)
+    bright = (picture >= _DIM).all(-1) & (picture.max(-1) - picture.min(-1) <= _COLOURED)
     evidence = ~filled(picture)
     glass = np.full(3, float(FILL))
     if (bright & evidence).sum() > max(0, _ENOUGH_GLASS * evidence.sum()):

@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Bool, UInt8
 
 from medconsist._extras import require
@@ -30,8 +31,8 @@ _LEAST_SIDE_WITH_BAR = 100
 def tissue_picture(
     overview: Overview | UInt8[np.ndarray, "rows columns 3"],
     *,
-    mask: Bool[np.ndarray, "rows columns"],
-    flags: Mapping[str, Bool[np.ndarray, "rows columns"]] | None = None,
+    mask: npt.NDArray[np.bool_],
+    flags: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     longest_side: int = 1024,
 ) -> bytes:
     """Return PNG bytes: tissue outlined, flags tinted in `FLAG_COLOURS`, a scale bar if possible.

@@ -11,7 +11,7 @@ Mask = Bool[np.ndarray, "rows columns"]
 
 
 def labelled(mask: Mask) -> tuple[Int[np.ndarray, "rows columns"], Int[np.ndarray, " pieces"]]:
-    """Number the pieces that hang together along edges from 1, 0 is no piece; and their pixels."""
+    """Return the number of each pixel's piece (by edges; 0 is none), and the sizes of pieces."""
     labels, _ = require("scipy.ndimage", extra="wsi").label(mask)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0

@@ -88,7 +88,10 @@ def quality_flags(
     if read is None:
         missing["blur"] = "no reader of tiles was given"
     else:
-        masks["blur"] = blur_mask(overview, tissue.mask, read, config=config.blur)
+        hidden = masks["blank"] | masks.get("pen", masks["blank"])
+        masks["blur"] = blur_mask(
+            overview, tissue.mask, read, ignored=hidden, config=config.blur
+        )
     within = require("scipy.ndimage", extra="wsi").binary_fill_holes(tissue.mask)
     area = int(within.sum())
     shares = {name: _share(mask & within, area) for name, mask in masks.items()}

@@ -85,8 +85,8 @@ def tissue_tiles(
     mask: Mask,
     affine: Affine,
     *,
-    min_tissue: float = 0.25,
-    flags: Mapping[str, Mask] | None = None,
+    min_tissue: float | int = 0.25,
+    flags: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     exclude: Sequence[str] = ("pen", "blur", "fold", "blank"),
 ) -> TileChoice:
     """Return the tiles whose share of usable tissue is ``min_tissue`` or more (and above 0).

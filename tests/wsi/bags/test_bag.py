@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medconsist._records import make_record
 from medconsist.errors import RefusedInputError, ShapeError
-from medconsist.results.records import make_record
 from medconsist.tiling.grid import Edge
 from medconsist.wsi.bags.bag import Bag, half_features, make_bag
 from medconsist.wsi.bags.header import BagGrid, BagHeader

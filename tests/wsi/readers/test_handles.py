@@ -25,6 +25,7 @@ class Counted:
 
     def closer(self, handle: int) -> None:
         with self.lock:
+            assert 1 <= handle <= self.made
             self.open -= 1
 
     def pool(self, capacity: int = 8) -> HandlePool:

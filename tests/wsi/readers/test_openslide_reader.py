@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,8 +44,9 @@ def whole_level(path: Path, level: int) -> Picture:
 
 @pytest.fixture
 def noise(small_slides: dict[str, Path]) -> Iterator[OpenSlideSlide]:
-    with OpenSlideSlide(small_slides["noise"]) as slide:
-        yield slide
+    slide = OpenSlideSlide(small_slides["noise"])
+    yield slide
+    slide.close()
 
 
 def damaged(path: Path, folder: Path) -> Path:
@@ -89,9 +91,7 @@ def test_a_naive_level_location_would_be_shifted(noise: OpenSlideSlide) -> None:
     np.testing.assert_array_equal(noise.read_region(2, 100, 0, 50, 226), expected)
 
 
-def test_large_rectangles_read_in_pieces_are_seamless(
-    tmp_path: Path
-) -> None:
+def test_large_rectangles_read_in_pieces_are_seamless(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (300, 4500, 3), dtype=np.uint8)
     path = tmp_path / "wide.tif"
     tifffile.imwrite(path, pixels, tile=(256, 256), compression="zlib", photometric="rgb")
@@ -128,7 +128,7 @@ def test_what_the_scanner_never_stored_is_white(tmp_path: Path) -> None:
     path = tmp_path / "sparse.tif"
     pixels = np.zeros((128, 128, 3), np.uint8)
     tifffile.imwrite(path, pixels, tile=(64, 64), compression="zlib", photometric="rgb")
-    with tifffile.TiffFile(path, mode="r+b") as tiff:
+    with tifffile.TiffFile(path, mode="r+") as tiff:
         page = tiff.pages[0]
         assert isinstance(page, tifffile.TiffPage)
         page.tags[325].overwrite([0, *page.databytecounts[1:]])
@@ -151,19 +151,27 @@ def test_tiles_at_the_native_scale_are_the_stored_pixels(small_slides: dict[str,
         np.testing.assert_array_equal(tile, framed[y:y1, x:x1])
 
 
-def test_tiles_between_pixels_lie_where_the_grid_says(noise: OpenSlideSlide) -> None:
+def test_tiles_between_pixels_lie_where_the_grid_says(tmp_path: Path) -> None:
     """Against the whole level resampled at the exact box, also where OpenSlide interpolates."""
-    grid = TileGrid(
-        width=1003, height=907, mpp=Mpp(0.5, 0.5, "given"), target_mpp=4.3, tile_px=24
-    )
+    path = tmp_path / "waves.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for level, (width, height) in enumerate(((1003, 907), (501, 453), (250, 226))):
+            y, x = np.mgrid[:height, :width] * (2 * np.pi / 12)
+            waves = 127.5 + 127 * np.stack([np.sin(x), np.sin(y), np.cos(x)], axis=-1)
+            tiff.write(
+                waves.round().astype(np.uint8), tile=(64, 64), compression="zlib",
+                photometric="rgb", subfiletype=int(level > 0),
+            )  # fmt: skip
+    grid = TileGrid(width=1003, height=907, mpp=Mpp(0.5, 0.5, "given"), target_mpp=2.15, tile_px=24)
     items = range(len(grid))
-    tiles = noise.tiles(grid, items).all()
-    level = whole_level(noise.facts.path, 2)
-    ratio = np.asarray((1003 / 250, 907 / 226) * 2)
+    with OpenSlideSlide(path) as slide:
+        tiles = slide.tiles(grid, items).all()
+    level_2, ratio = whole_level(path, 2), np.asarray((1003 / 250, 907 / 226) * 2)
     for tile, box in zip(tiles, grid.boxes(items) / ratio, strict=True):
-        expected = resample(level, tuple(float(one) for one in box), 24)
-        # noise is the hardest picture: a shift by a tenth of a pixel would change 20 and more
-        assert np.abs(tile.astype(int) - expected).mean() < 8
+        x0, y0, x1, y1 = (float(one) for one in box)
+        expected = resample(level_2, (x0, y0, x1, y1), 24)
+        # 0.36 seen; 0.60 where the shift of OpenSlide is not counted in, 1.33 with the wrong sign
+        assert np.abs(tile.astype(int) - expected).mean() < 0.45
 
 
 def test_eight_threads_read_what_one_reads(noise: OpenSlideSlide) -> None:
@@ -211,11 +219,22 @@ def test_other_tiles_are_read_after_a_broken_one(
 
 
 def test_open_handles_stay_within_the_bound(small_slides: dict[str, Path]) -> None:
-    with OpenSlideSlide(small_slides["svs"], handles=2) as slide:
-        with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda x: slide.read_region(0, x, 0, 64, 64), range(64)))
-        assert slide._pool.opened <= 2
-        assert slide._pool.idle <= 2
+    slide = OpenSlideSlide(small_slides["svs"], handles=2)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda x: slide.read_region(0, x, 0, 64, 64), range(64)))
+    assert slide._pool.opened <= 2
+    assert slide._pool.idle <= 2
+    slide.close()
+    assert slide._pool.idle == 0
+
+
+def test_closing_frees_the_decoded_tiles_at_once(small_slides: dict[str, Path]) -> None:
+    """Not at the next garbage collection: a batch would pile up 32 MB a slide."""
+    slide = OpenSlideSlide(small_slides["svs"])
+    slide.read_region(0, 0, 0, 100, 100)
+    cache = weakref.ref(slide._cache[1])
+    slide.close()
+    assert cache() is None
 
 
 def test_a_closed_slide_says_so(small_slides: dict[str, Path]) -> None:

@@ -12,6 +12,7 @@ from medconsist.errors import (
     MedconsistError,
     MissingInputError,
     NoMppError,
+    StorageError,
     TruncatedFileError,
     UnsupportedInputError,
 )
@@ -46,6 +47,11 @@ def test_a_missing_file_a_folder_and_an_empty_file_are_told_apart(tmp_path: Path
     ):
         with pytest.raises(error, match=says):
             check_file(tmp_path / name)
+
+
+def test_what_the_system_does_not_let_read_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be read: File name too long"):
+        check_file(tmp_path / ("a" * 300))
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.9999])

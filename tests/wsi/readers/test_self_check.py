@@ -23,7 +23,9 @@ class Altered(Slide):
 
     engine = "altered"
 
-    def __init__(self, reference: OpenSlideSlide, *, level: int | None, fails: bool = False) -> None:
+    def __init__(
+        self, reference: OpenSlideSlide, *, level: int | None, fails: bool = False
+    ) -> None:
         self.facts, self._reference, self._level = reference.facts, reference, level
         self._fails = fails
 
@@ -69,8 +71,9 @@ def test_an_engine_that_fails_where_openslide_reads_differs(reference: OpenSlide
 
 
 def test_first_and_last_tiles_of_every_level_are_sampled(small_slides: dict[str, Path]) -> None:
-    with OpenSlideSlide(small_slides["svs"]) as slide:
-        boxes = sampled_boxes(slide)
+    slide = OpenSlideSlide(small_slides["svs"])
+    boxes = sampled_boxes(slide)
+    slide.close()
     assert (0, (0, 0, 64, 64)) in boxes
     assert (0, (256, 192, 64, 64)) in boxes
     assert {level for level, _ in boxes} == {0, 1}
@@ -78,8 +81,9 @@ def test_first_and_last_tiles_of_every_level_are_sampled(small_slides: dict[str,
 
 
 def test_the_sample_is_the_same_at_every_open(reference: OpenSlideSlide) -> None:
-    with OpenSlideSlide(reference.facts.path) as again:
-        assert sampled_boxes(again) == sampled_boxes(reference)
+    again = OpenSlideSlide(reference.facts.path)
+    assert sampled_boxes(again) == sampled_boxes(reference)
+    again.close()
 
 
 def test_every_sampled_place_is_read_without_interpolation(reference: OpenSlideSlide) -> None:

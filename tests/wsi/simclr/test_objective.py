@@ -16,16 +16,13 @@ from medconsist.training.metrics_log import read_rows
 from medconsist.training.settings import TrainConfig
 from medconsist.wsi.encoders.choice import make_encoder
 from medconsist.wsi.encoders.weights import load_network
+from medconsist.wsi.simclr.contrast_masks import contrast_masks
 from medconsist.wsi.simclr.encoder_file import save_simclr_encoder
 from medconsist.wsi.simclr.network import SimclrNetwork
-from medconsist.wsi.simclr.objective import (
-    SimclrObjective,
-    TwoViews,
-    contrast_masks,
-    view_scores,
-)
+from medconsist.wsi.simclr.objective import SimclrObjective, TwoViews
 from medconsist.wsi.simclr.probe import auc_by_slide, linear_probe
 from medconsist.wsi.simclr.tile_pool import DrawnTiles, TilePool
+from medconsist.wsi.simclr.view_scores import view_scores
 from medconsist.wsi.simclr.views import Views
 from tests.wsi.simclr.toy import config, objective, pool, random_tiles, stripes
 

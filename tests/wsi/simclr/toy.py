@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from medconsist.networks.resnet import ResNetConfig
-from medconsist.wsi.simclr.objective import SimclrConfig, SimclrObjective
+from medconsist.wsi.simclr.config import SimclrConfig
+from medconsist.wsi.simclr.objective import SimclrObjective
 from medconsist.wsi.simclr.tile_pool import TilePool
 from medconsist.wsi.simclr.views import Views
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medconsist._writers import is_abandoned, writer_tag
 from medconsist.errors import MedconsistError, StorageError
-from medconsist.results.writers import is_abandoned, writer_tag
 
 __all__ = [
     "atomic_replace",

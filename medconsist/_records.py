@@ -4,8 +4,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from medconsist._ids import nearest
 from medconsist.errors import RefusedInputError
-from medconsist.results.ids import nearest
 
 __all__ = ["Record", "make_record", "read_record"]
 

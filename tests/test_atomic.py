@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from medconsist.errors import MissingInputError, StorageError
-from medconsist.results.atomic import (
+from medconsist._atomic import (
     atomic_replace,
     atomic_write_bytes,
     make_folder,
     storage_errors,
 )
-from medconsist.results.writers import is_abandoned, writer_tag
+from medconsist._writers import is_abandoned, writer_tag
+from medconsist.errors import MissingInputError, StorageError
 
 
 def test_new_bytes_replace_old_ones_and_leave_nothing_beside(tmp_path: Path) -> None:

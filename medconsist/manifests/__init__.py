@@ -1,0 +1,1 @@
+"""What goes in: lists of cases, checked before anything runs."""

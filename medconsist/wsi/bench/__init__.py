@@ -1,0 +1,1 @@
+"""How near slides are read to what the decoder alone allows."""

@@ -1,0 +1,233 @@
+"""Tiles per core-second of a loader, over those of the decoder alone on the same bytes in memory."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medconsist._extras import require
+from medconsist.errors import RefusedInputError
+from medconsist.tiling.buffers import huge
+from medconsist.tiling.loader import TileLoader
+from medconsist.tiling.source import Source
+from medconsist.wsi.readers.direct import DirectSlide
+from medconsist.wsi.readers.stored_bytes import Reads
+
+__all__ = ["Pace", "Rho", "SlowReads", "compared", "core_seconds", "loader_pass", "raw_pass", "streams_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What one pass took.
+
+    Parameters
+    ----------
+    items
+        Tiles that were delivered.
+    decoded
+        Stored tiles that were decoded; 0 where that is not known.
+    core_seconds
+        Processor time of the process, summed over its threads.
+    seconds
+        Wall-clock time.
+
+    Examples
+    --------
+    >>> Pace(items=10, decoded=40, core_seconds=2.0, seconds=1.0).per_core_second
+    20.0
+    """
+
+    items: int
+    decoded: int
+    core_seconds: float
+    seconds: float
+
+    @property
+    def work(self) -> int:
+        """Stored tiles if they are known, else tiles."""
+        return self.decoded or self.items
+
+    @property
+    def per_core_second(self) -> float:
+        """`work` per second of one core."""
+        return self.work / self.core_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rho:
+    """A loader against the decoder, both measured in turn in one process.
+
+    Parameters
+    ----------
+    rounds
+        Of each round: the loader's pace over the decoder's.
+    loader, limit
+        Of the round whose ratio is the median.
+
+    Examples
+    --------
+    >>> pace = Pace(items=1, decoded=1, core_seconds=1.0, seconds=1.0)
+    >>> Rho(rounds=(0.9, 0.8, 1.0), loader=pace, limit=pace).value
+    0.9
+    """
+
+    rounds: tuple[float, ...]
+    loader: Pace
+    limit: Pace
+
+    @property
+    def value(self) -> float:
+        """The median ratio."""
+        return statistics.median(self.rounds)
+
+
+class SlowReads(Reads):
+    """Reads that each wait first, as those from a network do.
+
+    Parameters
+    ----------
+    reads
+        Of the file.
+    latency
+        [s] before each read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> bytes(SlowReads(Reads(Path(__file__)), latency=0.001).pread(0, 3))
+    b'\"\"\"'
+    """
+
+    def __init__(self, reads: Reads, *, latency: float) -> None:
+        super().__init__(reads.path)
+        self._latency = latency
+
+    def read_into(self, offset: int, out: memoryview) -> int:
+        """Wait, then read."""
+        time.sleep(self._latency)
+        return super().read_into(offset, out)
+
+
+def core_seconds(run: Callable[[], object]) -> tuple[float, float]:
+    """Return the processor time and the wall-clock time of a call [s]."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def raw_pass(streams: Sequence[bytes], *, shrink: int = 1) -> Pace:
+    """Decode streams from memory into one buffer that is used again: the limit.
+
+    libjpeg-turbo through simplejpeg, with the exact transform, at 1/shrink; the buffer lies in huge
+    pages, without which the limit itself would be 10 % slower.
+
+    Parameters
+    ----------
+    streams
+        Standalone JPEG streams of equal size.
+    shrink
+        1, 2, 4 or 8.
+
+    Raises
+    ------
+    RefusedInputError
+        There are no streams.
+    """
+    if not streams:
+        msg = "the limit is measured on stored tiles; none was given."
+        raise RefusedInputError(msg)
+    codec = require("simplejpeg", extra="wsi")
+    height, width = codec.decode_jpeg_header(streams[0])[:2]
+    buffer = huge((height, width, 3), np.dtype(np.uint8))
+    options = {"fastdct": False, "fastupsample": False, "strict": True}
+    if shrink > 1:
+        small = {"min_height": height // shrink, "min_width": width // shrink}
+        options |= {**small, "min_factor": float(shrink)}
+    decode = codec.decode_jpeg
+
+    def run() -> None:
+        for stream in streams:
+            decode(stream, buffer=buffer, **options)
+
+    cpu, wall = core_seconds(run)
+    return Pace(items=len(streams), decoded=len(streams), core_seconds=cpu, seconds=wall)
+
+
+def loader_pass(loader: TileLoader) -> Pace:
+    """Go through a loader once and drop every batch.
+
+    Parameters
+    ----------
+    loader
+        Of any source; where that counts its stored tiles (``decoded``), so does the pace.
+    """
+    before, items = _decoded(loader.source), 0
+
+    def run() -> None:
+        nonlocal items
+        for batch in loader:
+            items += len(batch)
+
+    cpu, wall = core_seconds(run)
+    decoded = _decoded(loader.source) - before
+    return Pace(items=items, decoded=decoded, core_seconds=cpu, seconds=wall)
+
+
+def compared(
+    loader: TileLoader, streams: Sequence[bytes], *, shrink: int = 1, rounds: int = 3
+) -> Rho:
+    """Return rho: passes of the loader, each between two of the decoder on the same bytes.
+
+    A first pass, which is not counted, brings the file into memory and the batches into being.
+    Alternating keeps what else runs on the machine from favouring one side.
+
+    Parameters
+    ----------
+    loader
+        Of a direct slide.
+    streams
+        Stored tiles of the same level.
+    shrink
+        Of the decoder: 2 for 40x to 20x.
+    rounds
+        Counted passes.
+    """
+    loader_pass(loader)
+    found: list[tuple[float, Pace, Pace]] = []
+    for _ in range(rounds):
+        first, pace, last = raw_pass(streams, shrink=shrink), loader_pass(loader), raw_pass(
+            streams, shrink=shrink
+        )
+        limit = Pace(
+            items=first.items + last.items,
+            decoded=first.decoded + last.decoded,
+            core_seconds=first.core_seconds + last.core_seconds,
+            seconds=first.seconds + last.seconds,
+        )
+        found.append((pace.per_core_second / limit.per_core_second, pace, limit))
+    middle = sorted(found, key=lambda one: one[0])[len(found) // 2]
+    return Rho(rounds=tuple(one[0] for one in found), loader=middle[1], limit=middle[2])
+
+
+def streams_of(slide: DirectSlide, *, level: int = 0, most: int = 1000) -> list[bytes]:
+    """Return stored tiles of a level as standalone streams, evenly taken from all over it.
+
+    Parameters
+    ----------
+    slide
+        Read directly.
+    level
+        0 is the finest.
+    most
+        So many at most.
+    """
+    rows, columns = slide.stored[level].shape
+    numbers = np.unique(np.linspace(0, rows * columns - 1, most).astype(np.int64))
+    found = (slide.stream(level, *divmod(int(number), columns)) for number in numbers)
+    return [stream for stream in found if stream is not None]
+
+
+def _decoded(source: Source) -> int:
+    return int(getattr(source, "decoded", 0))
