@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,18 @@ def test_help_brings_nothing_heavy() -> None:
     )
     assert "tyro" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_checking_a_manifest_needs_no_array_library(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").touch()
+    (tmp_path / "m.csv").write_text("path\na.svs\n")
+    loaded = imported_after(
+        "import contextlib, io\n"
+        "from medconsist.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    assert main(['manifest', 'check', {str(tmp_path / 'm.csv')!r}]) == 0"
+    )
+    assert not loaded & {"torch", "numpy", "pandas", "pyarrow"}
 
 
 def test_help_says_research_use_only() -> None:

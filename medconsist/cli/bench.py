@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench"]
 
-Name = Literal["mri", "cirim", "zero-shot", "spiked", "consistency"]
+Name = Literal["mri", "cirim", "zero-shot", "spiked", "consistency", "tiles", "tissue"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,10 @@ class Bench(Common):
 
     name: Annotated[Positional[Name], arg(metavar="NAME")]
     """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (6 a draw),
-    spiked (12) or consistency (1)."""
+    spiked (12), consistency (1), tiles (2) or tissue (4)."""
     data: Path | None = None
-    """For mri, cirim and zero-shot, folder of real data; by default MEDCONSIST_TEST_DATA. Without
-    it, fewer rows; zero-shot has none."""
+    """For mri, cirim, zero-shot and tiles, folder of real data; by default MEDCONSIST_TEST_DATA.
+    Without it, fewer rows; zero-shot has none."""
     draws: int | None = None
     """For cirim, test scans of each cell; 30 by default. For zero-shot, draws of withheld samples;
     1 by default."""
@@ -47,7 +47,7 @@ class Bench(Common):
     def _report(self) -> "BenchReport":
         if self.name not in ("cirim", "zero-shot"):
             self._refuse("draws", self.draws)
-        if self.name in ("spiked", "consistency"):
+        if self.name in ("spiked", "consistency", "tissue"):
             self._refuse("data", self.data)
         draws = {} if self.draws is None else {"draws": self.draws}
         match self.name:
@@ -71,6 +71,14 @@ class Bench(Common):
                 from medconsist.cli.benches.consistency import run_bench as run_consistency
 
                 return run_consistency(seed=self.seed)
+            case "tiles":
+                from medconsist.wsi.bench.tiles import run_bench as run_tiles
+
+                return run_tiles(data=self.data, seed=self.seed)
+            case "tissue":
+                from medconsist.wsi.bench.tissue import run_bench as run_tissue
+
+                return run_tissue()
 
     def _refuse(self, flag: str, value: object) -> None:
         if value is not None:

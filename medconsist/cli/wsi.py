@@ -34,8 +34,8 @@ class Embed(Computing):
     out: Path
     """Folder of results; made if it is not there."""
     encoder: str = "colour-texture"
-    """colour-texture (needs no weights), resnet18, resnet50, vit-s, vit-b, vit-l, uni, uni2,
-    phikon, phikon-v2, dinov2-s ...; or simclr for weights of pipelines/wsi_simclr.py."""
+    """colour-texture (needs no weights), resnet18 (also for weights of pipelines/wsi_simclr.py),
+    resnet50, vit-s, vit-b, vit-l, uni, uni2, phikon, phikon-v2, dinov2-s ..."""
     weights: Annotated[Path | None, arg(metavar="FILE")] = None
     """Weights of the encoder, a local safetensors or torch file; nothing is ever fetched."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -68,9 +68,9 @@ class Embed(Computing):
     def run(self) -> int:
         """Embed, and print where the results are."""
         self.set_up()
-        from medconsist.wsi.jobs import embed_all, slide_jobs
+        from medconsist.wsi.jobs import Done, embed_all, slide_jobs
         from medconsist.wsi.report import as_json, as_text
-        from medconsist.wsi.task import DEFAULT_THREADS
+        from medconsist.wsi.task import DEFAULT_THREADS, embed_slide
 
         jobs = slide_jobs(
             self.inputs,
@@ -84,7 +84,8 @@ class Embed(Computing):
             case=self.case,
             mpp=self.mpp,
         )
-        done = embed_all(jobs)
+        # a slide alone ends with its own error, as every command with one input does
+        done = Done((embed_slide(jobs[0]),), ()) if len(jobs) == 1 else embed_all(jobs)
         sys.stdout.write((json.dumps(as_json(done)) if self.json else as_text(done)) + "\n")
         return done.exit_code
 

@@ -16,22 +16,25 @@ _Said = dict[str, list[int]]
 def problems_across(rows: Sequence[KnownRow]) -> Iterator[Problem]:
     """Yield what no row shows by itself.
 
-    The same file, the same bytes or the same (case, item) twice; one case under two patients; one
-    patient in two splits; ids that differ only by upper and lower case; splits of two kinds.
+    The same file or the same (case, item) twice; one case under two patients; one patient, or the
+    same bytes, in two splits; ids that differ only by upper and lower case; splits of two kinds.
     """
     yield from _twice(rows)
-    yield from _at_odds(
-        rows, of="case", odd="patient", column="patient", repair="a case has one patient"
-    )
-    yield from _at_odds(
-        rows,
-        of="patient",
-        odd="split",
-        column="split",
-        repair="all files of a patient go into one split",
-    )
-    for column in ("patient", "case"):
-        yield from _alike([(row.row, getattr(row, column)) for row in rows], column)
+    for name, within in _grouped(rows, lambda row: row.case).items():
+        owners = _said((row.row, row.patient) for row in within)
+        yield from _at_odds(f"case {name}", "patient", owners, "a case has one patient")
+    for name, within in _grouped(rows, lambda row: row.patient).items():
+        repair = "all files of a patient go into one split"
+        yield from _at_odds(f"patient {name}", "split", _splits(within), repair)
+    for digest, within in _grouped(rows, _digest).items():
+        repair = "the same bytes go into one split"
+        yield from _at_odds(f"sha256 {digest[:8]}...", "split", _splits(within), repair)
+    patients = list(_alike([(row.row, row.patient) for row in rows], "patient"))
+    yield from patients
+    said = {problem.sentence for problem in patients}  # a patient may be named by its case
+    for problem in _alike([(row.row, row.case) for row in rows], "case"):
+        if problem.sentence.replace("column case", "column patient") not in said:
+            yield problem
     for within in _grouped(rows, lambda row: row.case).values():
         yield from _alike([(row.row, row.item) for row in within], "item")
     yield from _mixed_splits(rows)
@@ -42,25 +45,16 @@ def _twice(rows: Sequence[KnownRow]) -> Iterator[Problem]:
         if len(within) > 1:
             fault = f"{_rows(within)} name one file; keep one of them."
             yield problem_at(within[1].row, "path", fault)
-    for digest, within in _grouped(rows, _digest).items():
-        if len({_real_path(row) for row in within}) > 1:
-            fault = f"{_rows(within)} have one sha256 ({digest[:8]}...): the same file twice."
-            yield problem_at(within[1].row, "sha256", f"{fault} Keep one of them.")
     for name, within in _grouped(rows, _name).items():
         if len(within) > 1:
             fault = f"{_rows(within)} are one item of one case ({name}); give each its own item."
             yield problem_at(within[1].row, "item", fault)
 
 
-def _at_odds(
-    rows: Sequence[KnownRow], *, of: str, odd: str, column: str, repair: str
-) -> Iterator[Problem]:
-    """Yield each ``of`` (case) that has more than one ``odd`` (patient)."""
-    for name, within in _grouped(rows, lambda row: getattr(row, of)).items():
-        values = _said((row.row, _value(row, odd)) for row in within)
-        if len(values) > 1:
-            fault = f"{of} {name} has {len(values)} {odd}s: {_listed(values)}; {repair}."
-            yield problem_at(_second(values), column, fault)
+def _at_odds(of: str, column: str, values: _Said, repair: str) -> Iterator[Problem]:
+    if len(values) > 1:
+        fault = f"{of} has {len(values)} {column}s: {_listed(values)}; {repair}."
+        yield problem_at(_second(values), column, fault)
 
 
 def _alike(pairs: Iterable[tuple[int, _Value]], column: str) -> Iterator[Problem]:
@@ -74,7 +68,7 @@ def _alike(pairs: Iterable[tuple[int, _Value]], column: str) -> Iterator[Problem
 
 
 def _mixed_splits(rows: Sequence[KnownRow]) -> Iterator[Problem]:
-    said = _said((row.row, row.cells.get("split")) for row in rows)
+    said = _splits(rows)
     folds = {split: numbers for split, numbers in said.items() if split.startswith("fold-")}
     named = {split: numbers for split, numbers in said.items() if split in ("train", "validation")}
     if folds and named:
@@ -83,8 +77,8 @@ def _mixed_splits(rows: Sequence[KnownRow]) -> Iterator[Problem]:
         yield problem_at(_second(folds | named), "split", fault)
 
 
-def _value(row: KnownRow, name: str) -> _Value:
-    return row.patient if name == "patient" else row.cells.get(name)
+def _splits(rows: Iterable[KnownRow]) -> _Said:
+    return _said((row.row, row.cells.get("split")) for row in rows)
 
 
 def _real_path(row: KnownRow) -> _Value:

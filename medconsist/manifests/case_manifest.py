@@ -1,5 +1,6 @@
 """Read a case manifest, or say everything that is wrong with it."""
 
+from collections import Counter
 from pathlib import Path
 
 from medconsist._atomic import storage_errors
@@ -9,7 +10,7 @@ from medconsist.manifests.across import problems_across
 from medconsist.manifests.cases import CaseManifest
 from medconsist.manifests.csv_file import csv_table
 from medconsist.manifests.parquet_file import parquet_table
-from medconsist.manifests.problem import HEADER_ROW, Problem, problem_at
+from medconsist.manifests.problem import Problem, problem_at
 from medconsist.manifests.rows import KnownRow, case_row, header_problems, rows_of
 from medconsist.manifests.table import Table
 
@@ -87,9 +88,6 @@ def examine(path: Path) -> tuple[CaseManifest | None, list[Problem]]:
         problems += [*faults, *problems_across(rows)]
         if not table.rows and not problems:
             problems.append(problem_at(None, None, "the manifest has a header and no rows."))
-    elif not problems:
-        fault = "is empty; write the names of the columns there."
-        problems.append(problem_at(HEADER_ROW, None, fault))
     problems.sort(key=lambda problem: problem.row or 0)
     if problems:
         return None, problems
@@ -130,6 +128,10 @@ def _notes(table: Table, rows: list[KnownRow]) -> tuple[str, ...]:
             f"{len(absolute)} of {len(rows)} paths are absolute (first in row {absolute[0]}): the "
             "manifest cannot be moved to another machine."
         )
+    digests = Counter(filter(None, (row.cells.get("sha256") for row in rows)))
+    copies = sum(count for count in digests.values() if count > 1)
+    if copies:
+        said.append(f"{copies} rows have the sha256 of another one: their files are copies.")
     columns = {"item": "the name of its file", "case": "its item", "patient": "its case"}
     for column, source in columns.items():
         empty = sum(not row.cells.get(column) for row in rows)

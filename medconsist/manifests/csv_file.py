@@ -61,6 +61,9 @@ def _parsed(text: str, problems: list[Problem], notes: list[str]) -> Table:
     records = _records(text, separator, problems)
     header = next(records, (HEADER_ROW, ()))[1]
     named = len(header)
+    fault = _header_fault(header)
+    if fault:
+        return Table(problems=tuple(problems) or (problem_at(HEADER_ROW, None, fault),))
     rows = list[TableRow]()
     unnamed = False
     for number, cells in records:
@@ -75,6 +78,14 @@ def _parsed(text: str, problems: list[Problem], notes: list[str]) -> Table:
         kept = len(header) - len(_unnamed_end(header))
         header, rows = header[:kept], [(number, cells[:kept]) for number, cells in rows]
     return Table(header, tuple(rows), tuple(problems), tuple(notes))
+
+
+def _header_fault(header: tuple[str, ...]) -> str:
+    if not any(header):
+        return "is empty; write the names of the columns there."
+    if "\t" in header[0]:
+        return f"cells are separated by tabs; {_SAVE}."
+    return ""
 
 
 def _separator(text: str) -> str:

@@ -23,7 +23,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def files_below(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    """Yield the files whose name fits a pattern, in the order of their paths.
+    """Yield the files whose name fits a pattern, by name, those of a folder before its folders'.
 
     Upper and lower case are alike. Hidden files and folders are left out. Links are followed, and
     a folder is entered once, so that links in a circle end.

@@ -23,7 +23,9 @@ def hash_problems(manifest: CaseManifest) -> Iterator[Problem]:
         try:
             digest = sha256_of_path(row.path.resolve())
         except OSError as error:
-            yield problem_at(row.row, "path", f"{row.path} cannot be read: {error.strerror}.")
+            yield problem_at(
+                row.row, "path", f"{row.path} cannot be read: {error.strerror or error}."
+            )
             continue
         if digest != row.sha256:
             fault = f"{row.path} has the sha256 {digest}; it is another file, or was changed."

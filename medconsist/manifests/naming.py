@@ -81,8 +81,8 @@ class Naming:
         """
         if self._unmatched:
             msg = (
-                f"{len(self._unmatched)} files do not fit the regular expression of --patient-from,"
-                f" e.g. {self._unmatched[0]}; widen it, or narrow --pattern."
+                f"--patient-from does not fit {self._unmatched[0]!r} (and "
+                f"{len(self._unmatched) - 1} more files); widen it, or narrow --pattern."
             )
             raise RefusedInputError(msg)
         for (what, value), sources in self._sources.items():
@@ -107,14 +107,14 @@ class Naming:
         said = [how]
         if self._alone:
             said.append(
-                f"{self._alone} files lie in no folder of their own: each is a patient and a case "
+                f"Files without a folder of their own: {self._alone}; each is a patient and a case "
                 "named after the file."
             )
         if self._changed:
             text, value = min(self._changed.items())
             said.append(
-                f"{len(self._changed)} names hold characters that ids may not: they became '-', "
-                f"e.g. {text!r} is {value!r}."
+                f"Names with characters that ids may not hold: {len(self._changed)}; they became "
+                f"'-', e.g. {text!r} is {value!r}."
             )
         return tuple(said)
 

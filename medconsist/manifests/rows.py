@@ -89,7 +89,8 @@ def rows_of(table: Table, folder: Path) -> tuple[list[KnownRow], list[Problem]]:
         path = _path(known.get("path"), folder)
         if path is not None:
             faults["path"] = _file_fault(row["path"], path, folder)
-            faults["item"] = faults.get("item") or _stem_fault(path, row.get("item", ""))
+            if not faults["path"] and not row.get("item"):
+                faults["item"] = _stem_fault(path)
         rows.append(KnownRow(number, path, known))
         problems += [problem_at(number, name, fault) for name, fault in faults.items() if fault]
     return rows, problems
@@ -145,6 +146,6 @@ def _file_fault(cell: str, path: Path, folder: Path) -> str:
     return f"{missing}{below}{backslash}."
 
 
-def _stem_fault(path: Path, item: str) -> str:
-    fault = "" if item else cell_fault("item", path.stem)
+def _stem_fault(path: Path) -> str:
+    fault = cell_fault("item", path.stem)
     return fault and f"is empty, and the name of the file does not serve: {fault}"

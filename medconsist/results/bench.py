@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,16 @@ from pydantic import ConfigDict, Field, model_validator
 from medconsist._records import Record
 from medconsist.results.environment import library_versions
 
-__all__ = ["BenchReport", "BenchRow", "Machine", "Target", "machine", "versions"]
+__all__ = [
+    "BenchReport",
+    "BenchRow",
+    "BenchTable",
+    "Machine",
+    "Target",
+    "machine",
+    "real_data",
+    "versions",
+]
 
 
 class Machine(Record):
@@ -95,6 +105,24 @@ class Target(Record):
     met: bool
 
 
+@dataclass(frozen=True)
+class BenchTable:
+    """Measured rows, and the targets that were set for some of them beforehand.
+
+    Examples
+    --------
+    >>> BenchTable().joined(BenchTable()).rows
+    ()
+    """
+
+    rows: tuple[BenchRow, ...] = ()
+    targets: tuple[Target, ...] = ()
+
+    def joined(self, other: "BenchTable") -> "BenchTable":
+        """Return both, in order."""
+        return BenchTable(self.rows + other.rows, self.targets + other.targets)
+
+
 class BenchReport(Record):
     """One bench run; ``to_json`` is what the command prints with ``--json``.
 
@@ -116,6 +144,17 @@ class BenchReport(Record):
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the report as JSON text."""
         return self.model_dump_json(by_alias=True, indent=indent)
+
+
+def real_data(folder: Path | None) -> Path:
+    """Return the folder of real data: as given, else that of MEDCONSIST_TEST_DATA, else ``data``.
+
+    Examples
+    --------
+    >>> real_data(Path("here")).name
+    'here'
+    """
+    return folder or Path(os.environ.get("MEDCONSIST_TEST_DATA", "data"))
 
 
 def versions() -> dict[str, str]:

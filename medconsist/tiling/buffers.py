@@ -17,10 +17,11 @@ _HUGE = 2 << 20
 
 
 def huge(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return an uninitialised array that begins at a huge page, where the system has such pages.
+    """Return an uninitialised array in huge pages, where the system has such, one item off a page.
 
-    Decoding into pages of 4 KiB takes 13 % longer, and copying a decoded tile five times as long
-    (256 px tiles, on a virtual machine): each row is a miss of the address cache.
+    Off on purpose: into memory that is aligned to its vectors libjpeg-turbo writes past the cache.
+    What is then read from it comes from memory: decoding took 11 % longer, and copying a decoded
+    tile 40 us instead of 23 us (256 px tiles, 163 us of decoding each).
 
     Parameters
     ----------
@@ -33,12 +34,12 @@ def huge(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     (2, 3)
     """
     size = math.prod(shape) * dtype.itemsize
-    # One page more than needed, so that an aligned start can be found in it.
+    # Two pages more than needed, so that a page boundary can be found in it.
     pages = mmap.mmap(-1, (size // _HUGE + 2) * _HUGE)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         pages.madvise(mmap.MADV_HUGEPAGE)
     block = np.frombuffer(pages, np.uint8)
-    start = -block.ctypes.data % _HUGE
+    start = -block.ctypes.data % _HUGE + dtype.itemsize
     return block[start : start + size].view(dtype).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""From decoded bytes to what a network takes: the copy to the device and the normalisation on it."""
+"""From decoded bytes to what a network takes: copied to the device and normalised there."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,21 +31,21 @@ def batches_on(device: torch.device, blocks: Iterable[Tensor]) -> Iterator[Tenso
     [3.0]
     """
     if device.type != "cuda":
-        for block in blocks:
-            yield block.to(device)
+        # Not by a loop variable: it would keep a block from being used again for one batch longer.
+        yield from (block.to(device) for block in blocks) if device.type != "cpu" else blocks
         return
-    stream = torch.cuda.Stream(device)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives no types
     held: deque[tuple[torch.cuda.Event, Tensor]] = deque()
     for block in blocks:
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # as above
         with torch.cuda.stream(stream):
-            copy, done = block.to(device, non_blocking=True), torch.cuda.Event()
+            copy = block.to(device, non_blocking=True)
             done.record(stream)
         current = torch.cuda.current_stream(device)
         current.wait_event(done)
         copy.record_stream(current)
         held.append((done, block))
-        del block
-        while held and (len(held) > _COPIES or held[0][0].query()):
+        if len(held) > _COPIES:
             held.popleft()[0].synchronize()
         yield copy
 

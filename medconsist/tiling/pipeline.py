@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from medconsist.errors import RefusedInputError
@@ -220,7 +219,7 @@ class Pipeline:
     def _open(self, job: Job) -> None:
         with self._change:
             if self._source.canvas is None:
-                for number in np.unique(job.ranks // self._size).tolist():
+                for number in set((job.ranks // self._size).tolist()):
                     self._memory(number)
                 return
             for rank in job.ranks.tolist():
@@ -240,7 +239,7 @@ class Pipeline:
         if self._source.canvas is not None:
             return self._canvases.__getitem__
         size = self._size
-        numbers = np.unique(job.ranks // size).tolist()
+        numbers = set((job.ranks // size).tolist())
         memory = {number: self._batches[number].memory for number in numbers}
         return lambda rank: memory[rank // size][rank % size]
 

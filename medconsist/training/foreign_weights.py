@@ -21,7 +21,7 @@ from medconsist.errors import (
     UnsafeFileError,
 )
 
-__all__ = ["ForeignWeights", "read_foreign"]
+__all__ = ["ForeignWeights", "read_foreign", "read_torch_file"]
 
 _CONTAINERS = ("state_dict", "model")  # of Lightning's and of many other checkpoints
 _ZIP = b"PK\x03\x04"
@@ -86,7 +86,7 @@ def read_foreign(path: Path) -> ForeignWeights:
     if path.suffix == ".safetensors":
         held, metadata = _safetensors(path)
     else:
-        held = _torch_file(path)
+        held = read_torch_file(path)
     left_out: tuple[str, ...] = ()
     for container in _CONTAINERS:
         if isinstance(held, Mapping) and isinstance(held.get(container), Mapping):
@@ -111,7 +111,20 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise TruncatedFileError(msg) from error
 
 
-def _torch_file(path: Path) -> Any:  # noqa: ANN401 - judged by the caller
+def read_torch_file(path: Path) -> Any:  # noqa: ANN401 - judged by the caller
+    """Return what ``torch.save`` wrote, tensors on the CPU; no program in it is ever run.
+
+    Tensors may be mapped from the file: copy what outlives it.
+
+    Raises
+    ------
+    UnsafeFileError
+        It holds pickled content that could run programs.
+    TruncatedFileError
+        It is empty, or ends before its own claim.
+    RefusedInputError
+        Another kind of file.
+    """
     whole = zipfile.is_zipfile(path)
     with storage_errors(path, doing="read"), path.open("rb") as file:
         start = file.read(len(_ZIP))
@@ -123,8 +136,9 @@ def _torch_file(path: Path) -> Any:  # noqa: ANN401 - judged by the caller
     except pickle.UnpicklingError as error:
         raise UnsafeFileError(_could_run(path)) from error
     except _UNREADABLE as error:
-        if start == _ZIP and not whole:
-            msg = f"{path} ends before its own claim. Copy it again from its source."
+        if _ZIP.startswith(start) and not whole:
+            msg = f"{path} is a torch file that ends before its own claim. Copy it again from its "
+            msg += "source."
             raise TruncatedFileError(msg) from error
         msg = f"{path} is neither safetensors nor a torch file of tensors: {_first_line(error)}."
         raise RefusedInputError(msg) from error

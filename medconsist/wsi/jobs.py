@@ -114,7 +114,7 @@ def embed_all(jobs: Sequence[SlideJob]) -> Done:
     """Embed slide after slide; an error of one is recorded and the next one begins."""
     outcomes, refused = list[Outcome](), list[Refused]()
     for number, job in enumerate(jobs, start=1):
-        logger.info("slide %d of %d: %s", number, len(jobs), job.slide)
+        logger.info("slide %d of %d: %s ...", number, len(jobs), job.slide)
         try:
             outcomes.append(embed_slide(job))
         except MedconsistError as error:

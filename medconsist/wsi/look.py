@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from medconsist.errors import NoTissueError
+from medconsist.errors import NoTissueError, RefusedInputError
 from medconsist.wsi.mpp import Mpp
 from medconsist.wsi.settings import Embedding
 from medconsist.wsi.slide import Bounds, Slide
@@ -81,7 +81,8 @@ def look_at(slide: Slide, *, mpp: Mpp, tile_px: int, settings: Embedding) -> Loo
     Raises
     ------
     RefusedInputError
-        The tiles would be finer than the slide, and that was not asked for.
+        The tiles would be finer than the slide, and that was not asked for; or the slide is
+        smaller than one.
     UnsupportedInputError
         Another stain than the encoder was made for, where that is refused.
     NoTissueError
@@ -90,6 +91,8 @@ def look_at(slide: Slide, *, mpp: Mpp, tile_px: int, settings: Embedding) -> Loo
         The slide cannot be read.
     """
     settings.refuse_upsampling(mpp)
+    grid = grid_of(slide, mpp=mpp, tile_px=tile_px, settings=settings)
+    _require_a_tile(grid)
     small = overview(slide, mpp=mpp)
     tissue = require_tissue(small, tissue_mask(small))
     notes: tuple[str, ...] = ()
@@ -97,7 +100,6 @@ def look_at(slide: Slide, *, mpp: Mpp, tile_px: int, settings: Embedding) -> Loo
         notes = check_stain(tissue.stain, made_for=settings.stains, policy=settings.other_stain)
     quality = quality_flags(small, tissue, read=tiles_of(slide))
     missing = [f"Not assessed: {name}, {why}." for name, why in quality.not_assessed.items()]
-    grid = grid_of(slide, mpp=mpp, tile_px=tile_px, settings=settings)
     choice = tissue_tiles(
         grid,
         tissue.mask,
@@ -111,6 +113,18 @@ def look_at(slide: Slide, *, mpp: Mpp, tile_px: int, settings: Embedding) -> Loo
         error.picture = tissue_picture(small, mask=tissue.mask, flags=quality.masks)
         raise error
     return Look(small, tissue, quality, grid, choice, (*notes, *missing))
+
+
+def _require_a_tile(grid: TileGrid) -> None:
+    if len(grid):
+        return
+    width, height = grid.width / grid.scale[0], grid.height / grid.scale[1]
+    msg = (
+        f"at {grid.target_mpp:g} um/px the slide has {width:.0f} x {height:.0f} px, and a tile "
+        f"{grid.tile_px} x {grid.tile_px}. Use finer tiles by --tile-mpp, or an encoder of smaller "
+        "ones."
+    )
+    raise RefusedInputError(msg)
 
 
 def _none_enough(

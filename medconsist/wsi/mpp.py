@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from medconsist.errors import NoMppError
+from medconsist.manifests.columns import PLAUSIBLE_MPP
 
 __all__ = ["PLAUSIBLE_MPP", "Given", "Mpp", "mpp_of"]
 
 Given = float | int | tuple[float | int, float | int]
 
-PLAUSIBLE_MPP = (0.05, 20.0)  # from 200x immersion to a 0.5x overview; a 72-dpi tag says 352.78
 GIVEN = "given"
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from jaxtyping import UInt8
 from torch import Tensor
 
 from medconsist.errors import MedconsistError
-from medconsist.tiling.grid import Items
 from medconsist.tiling.loader import TileLoader
 from medconsist.wsi.look import look_at
 from medconsist.wsi.mpp import Given
@@ -42,7 +43,7 @@ class TissueBatch:
     """
 
     tiles: UInt8[Tensor, "tiles rows columns 3"]
-    items: Items
+    items: npt.NDArray[np.int64]
     grid: TileGrid
 
 

@@ -6,7 +6,7 @@ import medconsist
 from medconsist.results.cases import Outcome
 from medconsist.results.folder import RESULT_NAME
 from medconsist.results.tables import aligned
-from medconsist.wsi.jobs import Done
+from medconsist.wsi.jobs import Done, Refused
 
 __all__ = ["as_json", "as_text"]
 
@@ -30,7 +30,7 @@ def as_text(done: Done) -> str:
         header = ("slide", "tiles", "tissue", "microns per pixel", "state")
         parts += ["", aligned([header, *map(_row, done.outcomes)])]
     if done.refused:
-        parts += ["", *(f"left out ({one.reason}): {one.sentence}" for one in done.refused)]
+        parts += ["", *map(_left_out, done.refused)]
     parts += ["", *(_path(outcome) for outcome in done.outcomes)]
     return "\n".join(parts).rstrip()
 
@@ -57,6 +57,11 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         result.notes[0].removeprefix("Microns per pixel ").rstrip("."),
         "done now" if outcome.fresh else "was done before",
     )
+
+
+def _left_out(one: Refused) -> str:
+    named = "" if one.slide.name in one.sentence else f"{one.slide.name}: "
+    return f"left out ({one.reason}): {named}{one.sentence}"
 
 
 def _path(outcome: Outcome) -> str:

@@ -3,15 +3,20 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from medconsist._ids import nearest
 from medconsist.errors import RefusedInputError
 from medconsist.tiling.grid import Edge
 from medconsist.wsi.mpp import Mpp
 from medconsist.wsi.readers.open import Engine
+from medconsist.wsi.tissue.quality import FLAGS
+from medconsist.wsi.tissue.stain import STAIN_KINDS
 
 __all__ = ["FINEST_UPSAMPLING", "KIND", "Embedding"]
 
 KIND = "wsi.features"
 FINEST_UPSAMPLING = 0.95  # target over slide mpp: a 0.5 grid on a slide of 0.5045 is no upsampling
+
+_STAINS = tuple(kind for kind in STAIN_KINDS if kind != "unknown")
 
 Unmade = Literal["refuse", "flag"]
 
@@ -31,7 +36,8 @@ class Embedding:
     min_tissue
         Least share of tissue of a tile that is kept, above 0 to 1.
     leave_out
-        Kinds of flagged regions whose tiles are left out (``"pen"``, ``"fold"``, ``"blur"``).
+        Kinds of flagged regions whose tiles are left out, of
+        `medconsist.wsi.tissue.quality.FLAGS`.
     stains
         Kinds of stain that the encoder was made for; None takes any.
     other_stain
@@ -44,7 +50,7 @@ class Embedding:
     Raises
     ------
     RefusedInputError
-        A number is out of range.
+        A number is out of range, or a word is unknown.
     NoMppError
         ``target_mpp`` is not plausible.
 
@@ -69,6 +75,12 @@ class Embedding:
         if not 0 < self.min_tissue <= 1:
             msg = f"min_tissue must lie above 0 and at most at 1, got {self.min_tissue}."
             raise RefusedInputError(msg)
+        if self.overlap_px < 0:
+            msg = f"overlap_px must be 0 or more, got {self.overlap_px}."
+            raise RefusedInputError(msg)
+        _require_known("leave_out", self.leave_out, allowed=FLAGS)
+        if self.stains is not None:
+            _require_known("stains", self.stains or ("",), allowed=_STAINS)
 
     def refuse_upsampling(self, mpp: Mpp) -> None:
         """Refuse tiles that would be finer than the slide, unless that is asked for.
@@ -91,3 +103,11 @@ class Embedding:
     def as_config(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         return {"task": KIND, **asdict(self)}
+
+
+def _require_known(what: str, words: tuple[str, ...], *, allowed: tuple[str, ...]) -> None:
+    """Refuse a word that nothing would be compared with: it would change nothing, silently."""
+    for word in words:
+        if word not in allowed:
+            msg = f"{what} got {word!r}. {nearest(word, allowed)}"
+            raise RefusedInputError(msg)

@@ -1,7 +1,7 @@
 """The job of the command line: one slide in, one result folder with its features out."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from medconsist import SIMULATED_NOTE
+from medconsist._atomic import storage_errors
 from medconsist._digests import canonical_json, sha256_of_bytes, sha256_of_path
 from medconsist._ids import safe_id
 from medconsist._records import make_record
@@ -20,6 +21,7 @@ from medconsist.errors import NoMppError, RefusedInputError
 from medconsist.results.cases import Outcome, owner_of_case, publish, same_file
 from medconsist.results.digests import result_key
 from medconsist.results.draft import Draft
+from medconsist.results.safetensors_file import require_regular
 from medconsist.results.schema import Metric, ModelRecord, Place, Result, ResultFields, Times
 from medconsist.results.steps import timed
 from medconsist.results.store import ResultStore
@@ -117,8 +119,13 @@ class SlideJob:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """Role to sha256 of the file that is read."""
-        return {"slide": sha256_of_path(self.slide.resolve())}
+        """Role to sha256 of what is read: the file, and the folder beside it that MIRAX needs."""
+        path = self.slide.resolve()
+        folder = path.with_suffix("")
+        digests = {"slide": sha256_of_path(path)}
+        if path.suffix.lower() == ".mrxs" and folder.is_dir():
+            digests["slide_data"] = sha256_of_path(folder)
+        return digests
 
     @property
     def config(self) -> dict[str, Any]:
@@ -164,16 +171,14 @@ def embed_slide(job: SlideJob) -> Outcome:
     started, steps = datetime.now(UTC), dict[str, float]()
     _require_slide(job.slide)
     store = ResultStore(job.out, job.study)
-    with timed(steps, "hash"):
+    with timed(steps, "hash"), storage_errors(job.slide, doing="read"):
         inputs = job.inputs
-    other = same_file(inputs, role="slide", what="slide", name=str(job.slide))
-    patient = owner_of_case(
-        store, job.case_id, patient=job.patient, refuse=other if job.case is None else None
-    )
+    patient = owner_of_case(store, job.case_id, patient=job.patient, refuse=_refuse_other(job))
     if store.is_done(job.case_id, job.key):
         stored = store.read(job.case_id, job.key)
         _publish(store, stored.result)
         return Outcome(stored, fresh=False)
+    draft = store.draft(job.case_id, job.key)  # a damaged result is refused before hours of work
     with timed(steps, "open"):
         slide = open_slide(job.slide, engine=job.settings.engine)
     with slide:
@@ -210,7 +215,7 @@ def embed_slide(job: SlideJob) -> Outcome:
                 trust=TrustRecord(scores=scores),
                 notes=_notes(slide, look),
             )
-            with store.draft(job.case_id, job.key) as draft:
+            with draft:
                 _write(draft, look, writer)
                 result = draft.finish(fields)
             _publish(store, result)
@@ -222,6 +227,24 @@ def _require_slide(path: Path) -> None:
     if path.is_dir():
         msg = f"{path} is a folder; give a slide, e.g. {path}/slide.svs."
         raise RefusedInputError(msg)
+    require_regular(path, what="slide", allowed="a slide")
+
+
+def _refuse_other(job: SlideJob) -> Callable[[Result], None]:
+    """Return a check that the case holds no other slide of this name."""
+    if job.case is None:
+        return same_file(job.inputs, role="slide", what="slide", name=str(job.slide))
+
+    def refuse(result: Result) -> None:
+        if result.item == job.item_id and result.inputs.get("slide") != job.inputs["slide"]:
+            msg = (
+                f"case {result.case} of study {result.study} holds results of another slide named "
+                f"{result.item}, and {job.slide} is named alike. Rename the file, or give another "
+                "--case."
+            )
+            raise RefusedInputError(msg)
+
+    return refuse
 
 
 def _mpp(slide: Slide, job: SlideJob) -> Mpp:

@@ -10,7 +10,7 @@ from medconsist.tiling.affine import Affine
 from medconsist.tiling.grid import Edge, Grid, Items
 from medconsist.wsi.mpp import PLAUSIBLE_MPP, Mpp
 
-__all__ = ["TileGrid"]
+__all__ = ["TileGrid", "whole_pixels"]
 
 # 0.3 / 0.1 is 2.9999999999999996: a corner this close below a whole pixel is that pixel.
 _SLACK = 1e-6
@@ -126,8 +126,20 @@ class TileGrid:
 
     def coords(self, items: Items) -> npt.NDArray[np.int32]:
         """Return the level-0 x, y of tiles, rounded down to whole pixels, shape ``(n, 2)``."""
-        return np.floor(self.boxes(items)[:, :2] + _SLACK).astype(np.int32)
+        return whole_pixels(self.boxes(items)[:, :2]).astype(np.int32)
 
     def index(self, items: Items) -> npt.NDArray[np.int32]:
         """Return column and row of tiles, shape ``(n, 2)``."""
         return self.grid.indices(items)[:, ::-1].astype(np.int32)
+
+
+def whole_pixels(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return level-0 places rounded down to whole pixels; noise of float64 costs no pixel.
+
+    Examples
+    --------
+    >>> whole_pixels(np.array([0.3 / 0.1, 3.9])).tolist()
+    [3.0, 3.0]
+    """
+    rounded: npt.NDArray[np.float64] = np.floor(places + _SLACK)
+    return rounded

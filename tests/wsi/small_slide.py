@@ -9,7 +9,7 @@ from torch import Tensor
 from medconsist.wsi.encoders.encoder import Encoder, EncoderCard, Preprocessing
 from medconsist.wsi.simulate import SlideConfig, write_slide
 
-SIDE = 1024
+SIDE = 768
 
 
 class QuarterMeans(Encoder):
@@ -39,7 +39,7 @@ class QuarterMeans(Encoder):
 
 
 def write_small_slide(path: Path, **changes: Any) -> Path:
-    """Write a slide of 1024 px a side at 0.5 um/px, a second or less to embed."""
+    """Write a slide of 768 px a side at 0.5 um/px, a second or less to embed."""
     layout = "svs" if path.suffix == ".svs" else "tiff"
     config = {"width": SIDE, "height": SIDE, "layout": layout, "quality": 95} | changes
     write_slide(path, SlideConfig(**config))

@@ -6,7 +6,6 @@ use.
 """
 
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from medconsist.mri.bench.bart import Bart, bart_table
 from medconsist.mri.bench.real import REAL_SLICE, lesion_table, refutability_table, withheld_table
 from medconsist.mri.bench.simulated import simulated_table
 from medconsist.mri.bench.startup import startup_rows
-from medconsist.results.bench import BenchReport
+from medconsist.results.bench import BenchReport, real_data
 
 __all__ = ["run_bench"]
 
@@ -32,7 +31,7 @@ def run_bench(*, data: Path | None, seed: int) -> BenchReport:
     seed
         Of the splits, sites and scans.
     """
-    folder = data or Path(os.environ.get("MEDCONSIST_TEST_DATA", "data"))
+    folder = real_data(data)
     real = folder / REAL_SLICE
     program = shutil.which("bart")
     table = startup_rows()

@@ -17,14 +17,13 @@ from torch import Tensor
 from medconsist.errors import StorageError
 from medconsist.metrics.image import nrmse_scaled
 from medconsist.mri.acs import find_acs
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.espirit import EspiritConfig, EspiritMaps, espirit
 from medconsist.mri.formats.cfl import kspace_to_bart, read_cfl, write_cfl
 from medconsist.mri.forward import Measurement
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import CgSense, CompressedSensing
 from medconsist.mri.readers import read_kspace, read_maps
-from medconsist.results.bench import BenchRow, Target
+from medconsist.results.bench import BenchRow, BenchTable, Target
 from medconsist.shapes import CoilMaps, RealImages
 
 __all__ = ["SPREADS", "Bart", "Compared", "bart_table", "magnitude_error", "phantom_scans"]

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from medconsist.metrics.report import interval
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.evidence.features import object_mask, reference_intensity
 from medconsist.mri.evidence.refutability import feature_energy
 from medconsist.mri.evidence.withheld import WithheldConfig, WithheldError, withheld_error, withhold
@@ -26,7 +25,7 @@ from medconsist.mri.lesions import (
 from medconsist.mri.methods import CgSense, CompressedSensing, Method, Zerofilled
 from medconsist.mri.prepare import Prepared, prepare
 from medconsist.mri.readers import read_kspace
-from medconsist.results.bench import BenchRow
+from medconsist.results.bench import BenchRow, BenchTable
 
 __all__ = ["CASE", "CLASSICAL", "REAL_SLICE", "SPEC_RESPONSE", "Drawn", "Families", "lesion_table"]
 __all__ += ["lesions_of", "one_draw", "refutability_table", "withheld_rows", "withheld_table"]

@@ -1,7 +1,6 @@
 """Rows of the real 8-coil slice with networks: as shipped, adapted to it, and from scratch."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from medconsist.mri.bench.real import (
     one_draw,
     withheld_rows,
 )
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.cirim.method import LearnedMethod
 from medconsist.mri.cirim.model import load_model
 from medconsist.mri.cirim.zero_shot import ZeroShot, ZeroShotMethod
@@ -27,7 +25,7 @@ from medconsist.mri.cirim.zero_shot_settings import SCRATCH
 from medconsist.mri.methods import Method
 from medconsist.mri.prepare import prepare
 from medconsist.mri.readers import read_kspace
-from medconsist.results.bench import BenchReport, BenchRow, Target
+from medconsist.results.bench import BenchReport, BenchRow, BenchTable, Target, real_data
 
 __all__ = ["NETWORKS", "network_methods", "real_learned_table", "run_bench"]
 
@@ -76,7 +74,7 @@ def run_bench(*, data: Path | None, seed: int, draws: int = 1) -> BenchReport:
     MissingInputError
         The slice is not there.
     """
-    path = (data or Path(os.environ.get("MEDCONSIST_TEST_DATA", "data"))) / REAL_SLICE
+    path = real_data(data) / REAL_SLICE
     if not path.is_file():
         msg = f"{path} is not there; pass --data FOLDER, or set MEDCONSIST_TEST_DATA."
         raise MissingInputError(msg)

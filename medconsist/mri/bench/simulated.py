@@ -8,7 +8,6 @@ import torch
 
 from medconsist.metrics.report import interval, paired_difference
 from medconsist.mri.acs import find_acs
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.methods import CgSense, CompressedSensing, Method, Zerofilled
 from medconsist.mri.noise_level import calibration_sigma
@@ -16,7 +15,7 @@ from medconsist.mri.prepare import prepare
 from medconsist.mri.prewhitening import estimate_sigma, noise_covariance
 from medconsist.mri.quality import QUALITY_UNITS, quality_metrics
 from medconsist.mri.scan_series import Series, simulate_series
-from medconsist.results.bench import BenchRow
+from medconsist.results.bench import BenchRow, BenchTable
 
 __all__ = ["simulated_table"]
 

@@ -14,10 +14,9 @@ from medconsist.mri.bench.spiked_training import (
     simulated_scans,
     trained_images,
 )
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.methods import Zerofilled
 from medconsist.mri.quality import QUALITY_UNITS
-from medconsist.results.bench import BenchReport, BenchRow
+from medconsist.results.bench import BenchReport, BenchRow, BenchTable
 from medconsist.shapes import RealImages
 
 __all__ = ["SURVIVES", "run_bench", "spiked_table"]

@@ -5,8 +5,7 @@ import subprocess
 import sys
 import time
 
-from medconsist.mri.bench.table import BenchTable
-from medconsist.results.bench import BenchRow, Target
+from medconsist.results.bench import BenchRow, BenchTable, Target
 
 __all__ = ["startup_rows"]
 

@@ -4,27 +4,18 @@ Everything but the number of time-steps is read off names and shapes; whatever i
 missing or has another shape is refused.
 """
 
-import io
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from medconsist._atomic import storage_errors
-from medconsist.errors import (
-    MissingInputError,
-    RefusedInputError,
-    TruncatedFileError,
-    UnsafeFileError,
-)
+from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.network import Cirim
+from medconsist.training.foreign_weights import read_foreign
 from medconsist.training.weights import save_weights
 
 __all__ = ["Source", "from_atommic", "from_direct", "import_weights"]
@@ -42,10 +33,6 @@ _BLOCK_PARTS = {
     "out": "final_layer.0.conv_layer",
 }
 _UNIT_OF_GATES: dict[int, _Unit] = {1: "indrnn", 2: "mgu", 3: "gru"}
-_CONTAINERS = ("state_dict", "model")  # Lightning's and DIRECT's checkpoints
-_ZIP = b"PK\x03\x04"
-# What torch's reader raises on bytes that are no archive, or half of one.
-_UNREADABLE = (EOFError, OSError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
 
 
 def from_atommic(state_dict: Mapping[str, Tensor], *, steps: int) -> Cirim:
@@ -175,11 +162,14 @@ def import_weights(path: Path, *, source: Source, steps: int, out: Path) -> str:
     if source not in get_args(Source):
         msg = f"source got {source!r}; allowed: {', '.join(map(repr, get_args(Source)))}."
         raise RefusedInputError(msg)
-    tensors, left_out = _tensors_of(path)
-    network = _IMPORTERS[source](tensors, steps=steps)
+    if path.suffix == ".atommic" and path.is_file():
+        msg = f"{path} is a tar file: unpack it and import model_weights.ckpt."
+        raise RefusedInputError(msg)
+    held = read_foreign(path)
+    network = _IMPORTERS[source](held.state, steps=steps)
     about = {"source": f"{_PROGRAMS[source]}, {path.name}", "trained_on": "unknown"}
-    if left_out:
-        about["left_out"] = ", ".join(left_out)
+    if held.left_out:
+        about["left_out"] = ", ".join(held.left_out)
     architecture = {"network": "cirim", **network.config.as_dict()}
     return save_weights(out, network.state_dict(), architecture=architecture, about=about)
 
@@ -281,54 +271,3 @@ class _Names:
 
 _MARKS = {"atommic": "reconstruction_module.", "direct": "block_list."}
 _UNITS = {"atommic": "rnn", "direct": "recurrent"}
-
-
-def _tensors_of(path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors of a file by name, and the names of what lies beside them."""
-    if not path.is_file():
-        msg = f"{path} does not exist or is no file. Check the path of the weights."
-        raise MissingInputError(msg)
-    held = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
-    left_out: list[str] = []
-    for container in _CONTAINERS:
-        if isinstance(held, Mapping) and isinstance(held.get(container), Mapping):
-            left_out = sorted(str(name) for name in held if name != container)
-            held = held[container]
-            break
-    if not isinstance(held, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()
-    ):
-        msg = f"{path} holds more than tensors by name; allowed: the state dict of a network."
-        raise RefusedInputError(msg)
-    return dict(held), left_out
-
-
-def _safetensors(path: Path) -> Any:  # noqa: ANN401 - judged by the caller
-    try:
-        with storage_errors(path, doing="read"):
-            return safetensors.torch.load_file(path)
-    except SafetensorError as error:
-        msg = f"{path} is not a sound safetensors file: {error}. Copy it again from its source."
-        raise TruncatedFileError(msg) from error
-
-
-def _torch_file(path: Path) -> Any:  # noqa: ANN401 - judged by the caller
-    with storage_errors(path, doing="read"):
-        data = path.read_bytes()
-    try:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        msg = (
-            f"{path} holds more than tensors and plain values, and reading it could run programs. "
-            "Save its tensors alone with safetensors, where it was made, and import that file."
-        )
-        raise UnsafeFileError(msg) from error
-    except _UNREADABLE as error:
-        if data.startswith(_ZIP):
-            msg = f"{path} ends before its own claim. Copy it again from its source."
-            raise TruncatedFileError(msg) from error
-        msg = (
-            f"{path} is neither safetensors nor a torch file; an .atommic archive is a tar file: "
-            "unpack it and import model_weights.ckpt."
-        )
-        raise RefusedInputError(msg) from error

@@ -17,20 +17,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from medconsist.errors import (
-    BudgetError,
-    MedconsistError,
-    RefusedInputError,
-    TruncatedFileError,
-    UnsafeFileError,
-)
+from medconsist._hdf5_guard import check_links, hdf5_errors
+from medconsist.errors import BudgetError, RefusedInputError
 from medconsist.mri.formats.files import check_budget
 from medconsist.mri.formats.ismrmrd_rows import read_heads, read_samples
 from medconsist.mri.formats.worker_process import Answer, serve
 
-__all__ = ["Request", "check_links", "open_file"]
+__all__ = ["Request", "open_file"]
 
-_MOST_OBJECTS = 10_000
 _MOST_TEXT = 2**20
 _PIECE_BYTES = 2**25
 _MOST_LISTED = 1000
@@ -96,7 +90,7 @@ def open_file(first: dict[str, Any]) -> Iterator[Answer]:
     """
     path, budget_bytes = Path(first["path"]), int(first["budget_bytes"])
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with hdf5_errors(path.name), h5py.File(path, "r", locking=False) as file:
             check_links(file, name=path.name)
 
             def answer(asked: dict[str, Any]) -> Iterator[bytes]:
@@ -112,18 +106,9 @@ def open_file(first: dict[str, Any]) -> Iterator[Answer]:
                 return _read(file, _parse(asked, path=path, budget_bytes=budget_bytes))
 
             yield answer
-    except MedconsistError:
-        raise
     except MemoryError as error:
         msg = f"{path.name} needs more memory than budget_bytes = {budget_bytes} allows."
         raise BudgetError(msg) from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        msg = (
-            f"{path.name} is truncated or damaged: the HDF5 library says {reason!r}. "
-            "Copy the file again."
-        )
-        raise TruncatedFileError(msg) from error
 
 
 def _read(file: h5py.File, request: Request) -> Iterator[bytes]:
@@ -142,46 +127,6 @@ def _read(file: h5py.File, request: Request) -> Iterator[bytes]:
     yield json.dumps(asdict(header)).encode() + b"\n"
     for one in wanted:
         yield from _pieces(one)
-
-
-def check_links(file: h5py.File, *, name: str) -> None:
-    """Refuse a file that reaches outside itself, without following any link.
-
-    Raises
-    ------
-    UnsafeFileError
-        If it holds a soft or external link, external storage or a virtual dataset.
-    RefusedInputError
-        If it holds more than 10 000 objects.
-    """
-    seen: set[int] = set()
-    waiting: list[h5py.Group] = [file["/"]]
-    while waiting:
-        group = waiting.pop()
-        for key in group:
-            link = group.get(key, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                msg = (
-                    f"{name} holds the {type(link).__name__} {key!r}; links can name other files "
-                    "and are refused. Copy the data themselves into one file."
-                )
-                raise UnsafeFileError(msg)
-            item = group[key]
-            address = h5py.h5o.get_info(item.id).addr
-            if address in seen:
-                continue
-            seen.add(address)
-            if len(seen) > _MOST_OBJECTS:
-                msg = f"{name} holds more than {_MOST_OBJECTS} objects; k-space files hold a few."
-                raise RefusedInputError(msg)
-            if isinstance(item, h5py.Group):
-                waiting.append(item)
-            elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-                msg = (
-                    f"{name} keeps the samples of {key!r} in other files (external storage or a "
-                    "virtual dataset), which is refused. Copy the data themselves into one file."
-                )
-                raise UnsafeFileError(msg)
 
 
 def _listed(file: h5py.File) -> list[tuple[str, list[int], list[str]]]:

@@ -5,7 +5,6 @@ Coordinates are level-0 x, y of OpenSlide, ``openslide.bounds-*`` included. CLAM
 per pixel. We write contiguous arrays where CLAM writes chunks of one or of 32 rows.
 """
 
-import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from medconsist._atomic import atomic_replace, make_folder
-from medconsist.errors import BudgetError, RefusedInputError, TruncatedFileError, UnsafeFileError
+from medconsist.errors import RefusedInputError
 from medconsist.results.safetensors_file import require_regular
+from medconsist.training.foreign_weights import read_torch_file
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.bags.guarded_hdf5 import (
     BUDGET_BYTES,
@@ -24,6 +24,7 @@ from medconsist.wsi.bags.guarded_hdf5 import (
     Attributes,
     Dataset,
     open_guarded,
+    require_budget,
     write_datasets,
 )
 from medconsist.wsi.bags.imported import (
@@ -43,9 +44,6 @@ __all__ = [
     "read_clam_pt",
     "write_clam",
 ]
-
-
-_TORCH = (b"PK\x03\x04", b"\x80\x02\x8a\x0a")  # of torch 1.6 and newer, and before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,34 +147,22 @@ def read_clam_features(path: Path, *, budget_bytes: int = BUDGET_BYTES) -> ClamF
 def read_clam_pt(
     path: Path, *, budget_bytes: int = BUDGET_BYTES
 ) -> Float[Tensor, "tiles features"]:
-    """Read ``pt_files/<slide>.pt`` without running what it may hold (``weights_only=True``).
+    """Read ``pt_files/<slide>.pt`` without running what it may hold.
 
     Raises
     ------
     MissingInputError
         There is no such file.
-    UnsafeFileError
-        It holds more than tensors.
-    TruncatedFileError
-        It is truncated or no file of torch.
+    UnsafeFileError, TruncatedFileError
+        See `read_torch_file`.
     BudgetError
         It is larger than the budget.
     RefusedInputError
-        It holds other than one matrix of floats.
+        It is no file of torch, or holds other than one matrix of floats.
     """
     require_regular(path, what="features", allowed="a .pt file of CLAM")
-    _require_budget(path, path.stat().st_size, budget_bytes)
-    with path.open("rb") as file:
-        if not file.read(8).startswith(_TORCH):
-            raise _no_tensors(path)
-    try:
-        features = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise _no_tensors(path) from error
-    except (OSError, RuntimeError, ValueError, TypeError, LookupError, EOFError) as error:
-        msg = f"{path} is truncated, damaged or no file of torch. Copy the file again."
-        raise TruncatedFileError(msg) from error
-    return _matrix(path, features, budget_bytes)
+    require_budget(path.name, path.stat().st_size, budget_bytes)
+    return _matrix(path, read_torch_file(path), budget_bytes)
 
 
 def clam_bag(features: ClamFeatures, slide: ForeignSlide, *, patches: ClamPatches) -> Bag:
@@ -256,22 +242,11 @@ def _frame(found: Attributes) -> ClamFrame:
     )
 
 
-def _no_tensors(path: Path) -> UnsafeFileError:
-    msg = f"{path} holds more than tensors, or is no file of torch; it is not read."
-    return UnsafeFileError(msg)
-
-
-def _require_budget(path: Path, claimed: int, budget_bytes: int) -> None:
-    if claimed > budget_bytes:
-        msg = f"{path} claims {claimed} bytes, more than budget_bytes = {budget_bytes}. Raise it."
-        raise BudgetError(msg)
-
-
 def _matrix(path: Path, value: object, budget_bytes: int) -> Tensor:
     sound = isinstance(value, Tensor) and value.layout == torch.strided and value.ndim == 2
     if not isinstance(value, Tensor) or not sound or not value.is_floating_point():
         msg = f"{path} holds a {type(value).__name__}; allowed: one matrix of floats, (N, D)."
         raise RefusedInputError(msg)
     # Strides of 0 can claim far more than the file holds.
-    _require_budget(path, value.numel() * value.itemsize, budget_bytes)
-    return value.detach().contiguous()
+    require_budget(path.name, value.numel() * value.itemsize, budget_bytes)
+    return value.detach().clone(memory_format=torch.contiguous_format)

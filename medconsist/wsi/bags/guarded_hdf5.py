@@ -16,13 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from medconsist._atomic import atomic_replace
-from medconsist.errors import (
-    BudgetError,
-    MedconsistError,
-    RefusedInputError,
-    TruncatedFileError,
-    UnsafeFileError,
-)
+from medconsist._hdf5_guard import check_links, hdf5_errors
+from medconsist.errors import BudgetError, RefusedInputError, UnsafeFileError
 from medconsist.results.safetensors_file import require_regular
 
 __all__ = [
@@ -32,13 +27,13 @@ __all__ = [
     "Dataset",
     "GuardedHdf5",
     "open_guarded",
+    "require_budget",
     "write_datasets",
 ]
 
 BUDGET_BYTES = 2**33
 Attribute = str | int | float | tuple[int, ...] | tuple[float, ...]
 _MIB = 2**20
-_MOST_OBJECTS = 1000
 _MOST_VALUES = 16  # of one attribute
 _MOST_TEXT = 4096
 # deflate, shuffle, fletcher32, szip, lzf: others would load a plug-in from the machine
@@ -179,12 +174,7 @@ class GuardedHdf5:
             raise RefusedInputError(msg)
         claimed = max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,)))
         claimed *= dataset.dtype.itemsize
-        if claimed > self._budget:
-            msg = (
-                f"{self._path.name}: {name} claims {claimed / _MIB:.6g} MiB, more than the budget "
-                f"of {self._budget / _MIB:.6g} MiB. If the file is sound, raise budget_bytes."
-            )
-            raise BudgetError(msg)
+        require_budget(f"{self._path.name}: {name}", claimed, self._budget)
         _require_filters(self._path, dataset)
         return np.asarray(dataset[...])
 
@@ -225,24 +215,30 @@ def open_guarded(path: Path, *, budget_bytes: int = BUDGET_BYTES) -> Iterator[Gu
     MissingInputError
         There is no such file.
     UnsafeFileError
-        It holds links, external storage or a virtual dataset.
+        It holds links, external storage or a virtual dataset (`check_links`).
     TruncatedFileError
         It is truncated, damaged or no HDF5.
     """
     require_regular(path, what="features", allowed="an HDF5 file")
-    try:
-        with h5py.File(path.resolve(), "r", locking=False) as file:
-            _require_inside(path, file)
-            yield GuardedHdf5(path, file, budget_bytes)
-    except MedconsistError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    with hdf5_errors(path.name), h5py.File(path.resolve(), "r", locking=False) as file:
+        check_links(file, name=path.name)
+        yield GuardedHdf5(path, file, budget_bytes)
+
+
+def require_budget(source: str, claimed_bytes: int, budget_bytes: int) -> None:
+    """Refuse what claims more memory than the budget, before it is read.
+
+    Raises
+    ------
+    BudgetError
+        Names the source and both sizes.
+    """
+    if claimed_bytes > budget_bytes:
         msg = (
-            f"{path.name} is truncated, damaged or no HDF5: the library says {reason!r}. "
-            "Copy the file again."
+            f"{source} claims {claimed_bytes / _MIB:.6g} MiB, more than the budget of "
+            f"{budget_bytes / _MIB:.6g} MiB. If the file is sound, raise budget_bytes."
         )
-        raise TruncatedFileError(msg) from error
+        raise BudgetError(msg)
 
 
 def write_datasets(path: Path, datasets: Mapping[str, Dataset]) -> None:
@@ -259,28 +255,6 @@ def write_datasets(path: Path, datasets: Mapping[str, Dataset]) -> None:
             dataset = file.create_dataset(name, data=given.values)
             for key, value in given.attributes.items():
                 dataset.attrs[key] = value
-
-
-def _require_inside(path: Path, file: h5py.File) -> None:
-    names = list(file)
-    if len(names) > _MOST_OBJECTS:
-        msg = f"{path.name} holds {len(names)} objects; files of features hold a few."
-        raise RefusedInputError(msg)
-    for name in names:
-        link = file.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            msg = (
-                f"{path.name} holds the {type(link).__name__} {name!r}; links can name other files "
-                "and are refused. Copy the data themselves into one file."
-            )
-            raise UnsafeFileError(msg)
-        item = file[name]
-        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            msg = (
-                f"{path.name} keeps {name!r} in other files (external storage or a virtual "
-                "dataset), which is refused. Copy the data themselves into one file."
-            )
-            raise UnsafeFileError(msg)
 
 
 def _require_filters(path: Path, dataset: h5py.Dataset) -> None:

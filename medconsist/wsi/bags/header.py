@@ -15,13 +15,12 @@ from medconsist._records import Record
 from medconsist.errors import RefusedInputError
 from medconsist.results.ids import safe_key
 from medconsist.tiling.grid import Edge, Grid
-from medconsist.wsi.tile_grid import TileGrid
+from medconsist.wsi.tile_grid import TileGrid, whole_pixels
 
 __all__ = ["UNKNOWN", "BagGrid", "BagHeader", "EncoderRecord"]
 
 UNKNOWN = "unknown"
 _INT32 = 2**31 - 1
-_SLACK = 1e-6  # px: float64 noise below a whole number is that number, as in TileGrid.coords
 _SAME = 1e-9  # target_mpp / mpp is one division: any difference beyond its rounding is another grid
 
 Identifier = Annotated[str, AfterValidator(safe_id)]
@@ -161,11 +160,11 @@ class BagGrid(Record):
         RefusedInputError
             A tile is not on this grid, or lies beyond what int32 holds.
         """
-        exact = (self.exact_coords(index) + _SLACK).floor()
-        if len(exact) and float(exact.abs().max()) > _INT32:
-            msg = f"A tile lies at {float(exact.abs().max()):.0f} px; int32 ends at {_INT32}."
+        pixels = torch.from_numpy(whole_pixels(self.exact_coords(index).numpy()))
+        if len(pixels) and float(pixels.abs().max()) > _INT32:
+            msg = f"A tile lies at {float(pixels.abs().max()):.0f} px; int32 ends at {_INT32}."
             raise RefusedInputError(msg)
-        return exact.to(torch.int32)
+        return pixels.to(torch.int32)
 
     def _require_inside(self, index: Int32[Tensor, "tiles 2"]) -> None:
         size = torch.tensor([self.columns, self.rows])

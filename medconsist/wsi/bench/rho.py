@@ -1,9 +1,10 @@
-"""Tiles per core-second of a loader, over those of the decoder alone on the same bytes in memory."""
+"""Tiles per core-second of a loader over those of the decoder alone, on the same bytes."""
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,16 @@ from medconsist.tiling.source import Source
 from medconsist.wsi.readers.direct import DirectSlide
 from medconsist.wsi.readers.stored_bytes import Reads
 
-__all__ = ["Pace", "Rho", "SlowReads", "compared", "core_seconds", "loader_pass", "raw_pass", "streams_of"]
+__all__ = [
+    "Pace",
+    "Rho",
+    "SlowReads",
+    "compared",
+    "core_seconds",
+    "loader_pass",
+    "raw_pass",
+    "streams_of",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +130,8 @@ def core_seconds(run: Callable[[], object]) -> tuple[float, float]:
 def raw_pass(streams: Sequence[bytes], *, shrink: int = 1) -> Pace:
     """Decode streams from memory into one buffer that is used again: the limit.
 
-    libjpeg-turbo through simplejpeg, with the exact transform, at 1/shrink; the buffer lies in huge
-    pages, without which the limit itself would be 10 % slower.
+    libjpeg-turbo through simplejpeg, with the exact transform, at 1/shrink; the buffer is of the
+    fastest kind (`huge`), without which the limit itself would be 10 % slower.
 
     Parameters
     ----------
@@ -141,7 +151,7 @@ def raw_pass(streams: Sequence[bytes], *, shrink: int = 1) -> Pace:
     codec = require("simplejpeg", extra="wsi")
     height, width = codec.decode_jpeg_header(streams[0])[:2]
     buffer = huge((height, width, 3), np.dtype(np.uint8))
-    options = {"fastdct": False, "fastupsample": False, "strict": True}
+    options: dict[str, Any] = {"fastdct": False, "fastupsample": False, "strict": True}
     if shrink > 1:
         small = {"min_height": height // shrink, "min_width": width // shrink}
         options |= {**small, "min_factor": float(shrink)}
@@ -197,9 +207,9 @@ def compared(
     loader_pass(loader)
     found: list[tuple[float, Pace, Pace]] = []
     for _ in range(rounds):
-        first, pace, last = raw_pass(streams, shrink=shrink), loader_pass(loader), raw_pass(
-            streams, shrink=shrink
-        )
+        first = raw_pass(streams, shrink=shrink)
+        pace = loader_pass(loader)
+        last = raw_pass(streams, shrink=shrink)
         limit = Pace(
             items=first.items + last.items,
             decoded=first.decoded + last.decoded,

@@ -14,6 +14,7 @@ from torch.nn import functional
 from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import RefusedInputError
 from medconsist.wsi.encoders.encoder import Encoder, EncoderCard, Preprocessing
+from medconsist.wsi.stain_vectors import HED
 
 __all__ = ["ColourTexture", "ColourTextureSettings", "optical_density", "stains"]
 
@@ -23,8 +24,6 @@ Rows = Float32[Tensor, "tiles features"]
 
 # Raised when any number of the same tile changes.
 _VERSION = 1
-# Rows: haematoxylin, eosin, diaminobenzidine; columns: optical density of red, green, blue.
-_STAINS = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 _WHITE = 255.0
 # Below this spread [optical density] a plane is flat: its third moment and correlations are 0.
 _FLAT = 1e-3
@@ -134,7 +133,7 @@ class ColourTexture(Encoder):
         if input_px < self._settings.least_px:
             msg = f"input_px got {input_px}; allowed: at least {self._settings.least_px}."
             raise RefusedInputError(msg)
-        values = {"version": _VERSION, "stains": _STAINS, **asdict(self._settings)}
+        values = {"version": _VERSION, "stains": HED, **asdict(self._settings)}
         card = EncoderCard(
             name="colour-texture",
             dim=self._settings.dim,
@@ -175,7 +174,7 @@ def stains(density: Density) -> Density:
 
     The density is their sum, each times its vector of unit length.
     """
-    vectors = torch.tensor(_STAINS, dtype=torch.float64)
+    vectors = torch.tensor(HED, dtype=torch.float64)
     unmix = functional.normalize(vectors, dim=1).inverse().T.to(density)
     amounts = [sum(unmix[s, c] * density[:, c] for c in range(3)) for s in range(3)]
     return torch.stack([torch.as_tensor(amount) for amount in amounts], dim=1)

@@ -1,12 +1,12 @@
 """The direct engine: stored JPEG tiles straight from the file, at the speed of the decoder."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from medconsist.errors import RefusedInputError, UnsupportedInputError
+from medconsist.tiling.grid import Items
 from medconsist.wsi.readers.direct_tiles import MEMORY, DirectTiles
 from medconsist.wsi.readers.jpeg_stream import StreamFacts, inspect, prefix_of, standalone
 from medconsist.wsi.readers.resample import choose_level, whole
@@ -122,7 +122,7 @@ class DirectSlide(Slide):
     def tiles(
         self,
         grid: TileGrid,
-        items: Sequence[int] | npt.NDArray[np.int64],
+        items: Items,
         *,
         memory: int = MEMORY,
     ) -> DirectTiles:
@@ -146,7 +146,7 @@ class DirectSlide(Slide):
         return DirectTiles(tiles, rows, columns, items=items, memory=memory)
 
     def stored_bytes(
-        self, grid: TileGrid, items: Sequence[int] | npt.NDArray[np.int64]
+        self, grid: TileGrid, items: Items
     ) -> npt.NDArray[np.int64]:
         """Return, for each tile, the bytes of the largest stored tile that it touches.
 
@@ -179,7 +179,7 @@ class DirectSlide(Slide):
     def _plan(
         self, grid: TileGrid
     ) -> tuple[int, int, tuple[npt.NDArray[np.float64], ...], tuple[float, ...]]:
-        """Return level, scale of the DCT, starts of rows and columns, and length of a tile there."""
+        """Return level, scale of the DCT, starts of rows and columns, length of a tile there."""
         level = choose_level(self.facts.levels, grid.scale)
         ratio = self.facts.levels[level].affine(self.facts.levels[0]).scale
         rows, columns = grid.shape
@@ -217,7 +217,12 @@ def _shrink(
 
 
 def _axis(
-    starts: npt.NDArray[np.float64], length: float | int, size: int, tiles: StoredTiles, *, axis: int
+    starts: npt.NDArray[np.float64],
+    length: float | int,
+    size: int,
+    tiles: StoredTiles,
+    *,
+    axis: int,
 ) -> TileAxis:
     return TileAxis.of(
         starts, float(length), size, stored=tiles.shape[axis], extent=tiles.extent[axis]

@@ -1,4 +1,4 @@
-"""Tiles of a grid from stored tiles, each of which is decoded once and pasted where it is needed."""
+"""Tiles of a grid from stored tiles, each decoded once and pasted where it is needed."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medconsist.errors import RefusedInputError
+from medconsist.tiling.grid import Items
 from medconsist.tiling.source import Job, Place, Source
 from medconsist.wsi.readers.resample import resample
 from medconsist.wsi.readers.stored_tiles import StoredTiles
@@ -99,7 +100,7 @@ class DirectTiles(Source):
         rows: TileAxis,
         columns: TileAxis,
         *,
-        items: Sequence[int] | Indices,
+        items: Items,
         memory: int = MEMORY,
     ) -> None:
         self._stored, self._rows, self._columns = stored, rows, columns
@@ -175,15 +176,13 @@ class DirectTiles(Source):
         position = self._order[rank]
         self._make(int(self._index[0][position]), int(self._index[1][position]), canvas, out)
 
-    def _make(
-        self, row: int, column: int, canvas: npt.NDArray[Any], out: npt.NDArray[Any]
-    ) -> None:
+    def _make(self, row: int, column: int, canvas: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         rows, columns = self._rows, self._columns
         high, wide = int(rows.count[row]), int(columns.count[column])
         top, left = float(rows.begin[row]), float(columns.begin[column])
         right, bottom = min(left + columns.length, wide), min(top + rows.length, high)
         box = (left, top, float(right), float(bottom))
-        out[:] = resample(canvas[:high, :wide], box, self.shape[:2])
+        out[:] = resample(canvas[:high, :wide], box, (rows.size, columns.size))
 
     def _strip_width(self, memory: int) -> int:
         """Return so many columns of tiles that the rows of tiles that lie open fit into memory."""
@@ -284,10 +283,9 @@ class _Pasting:
             for window in self._rows.windows(stored):
                 span = self._span(window)
                 ends = np.searchsorted(self._column[span], windows)
-                found.append(np.arange(*(ends + (span.start + self._base))))
-        if len(found) == 1:
-            return found[0]
-        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+                start, stop = (ends + (span.start + self._base)).tolist()
+                found.append(np.arange(start, stop))
+        return np.concatenate(found) if found else np.empty(0, np.int64)
 
     def down(self, stored: int) -> list[_Row]:
         """Return, for a row of stored tiles, the rows of tiles that need it."""
@@ -356,9 +354,7 @@ def _paste(
             _fill(out, row.outside, column.outside)
 
 
-def _fill(
-    out: npt.NDArray[np.uint8], rows: Sequence[slice], columns: Sequence[slice]
-) -> None:
+def _fill(out: npt.NDArray[np.uint8], rows: Sequence[slice], columns: Sequence[slice]) -> None:
     for part in rows:
         out[part] = FILL
     for part in columns:

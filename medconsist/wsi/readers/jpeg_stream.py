@@ -33,7 +33,7 @@ class StreamFacts:
     precision
         Bits a channel.
     process
-        ``"baseline"``, ``"extended"``, ``"progressive"``, ``"lossless"`` or ``"SOF"`` with its code.
+        ``"baseline"``, ``"extended"``, ``"progressive"``, ``"lossless"``; others by their code.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class StreamFacts:
 
 
 def prefix_of(tables: bytes, photometric: int) -> bytes:
-    """Return what goes before the streams of a level, after each has lost its first two bytes.
+    r"""Return what goes before the streams of a level, after each has lost its first two bytes.
 
     The Adobe marker comes first, if the photometric tag says RGB: without any marker libjpeg takes
     three channels for YCbCr, and the tiles of an Aperio scanner come out up to 254/255 wrong. As
@@ -65,14 +65,14 @@ def prefix_of(tables: bytes, photometric: int) -> bytes:
     Examples
     --------
     >>> prefix_of(b"", 6)
-    b'\\xff\\xd8'
+    b'\xff\xd8'
     """
     inner = tables.removeprefix(_SOI).removesuffix(_EOI)
     return _SOI + (APP14 if photometric == _RGB else b"") + inner
 
 
 def standalone(prefix: bytes, data: bytes | memoryview) -> bytes:
-    """Return a stored stream as a JPEG that any program can decode.
+    r"""Return a stored stream as a JPEG that any program can decode.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def standalone(prefix: bytes, data: bytes | memoryview) -> bytes:
 
     Examples
     --------
-    >>> standalone(b"\\xff\\xd8tables", b"\\xff\\xd8scan")
-    b'\\xff\\xd8tablesscan'
+    >>> standalone(b"\xff\xd8tables", b"\xff\xd8scan")
+    b'\xff\xd8tablesscan'
     """
     if data[:2] != _SOI:
         msg = f"a JPEG stream begins with ff d8, this one with {bytes(data[:2]).hex(' ')}."

@@ -55,7 +55,9 @@ def choose_level(levels: Sequence[Level], scale: tuple[float, float]) -> int:
     best, factor = 0, 1.0
     for number, level in enumerate(levels):
         wide, high = base.width / level.width, base.height / level.height
-        fits = wide <= scale[0] * (1 + 1 / level.width) and high <= scale[1] * (1 + 1 / level.height)
+        fits = wide <= scale[0] * (1 + 1 / level.width) and high <= scale[1] * (
+            1 + 1 / level.height
+        )
         if fits and wide * high > factor:
             best, factor = number, wide * high
     return best

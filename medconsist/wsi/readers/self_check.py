@@ -13,7 +13,7 @@ __all__ = ["difference", "sampled_boxes"]
 
 Box = tuple[int, int, int, int]
 
-_RANDOM_TILES = 2
+_RANDOM_TILES = 1
 _TILE = (256, 256)  # for a level that is not stored in tiles
 
 
@@ -48,7 +48,7 @@ def difference(slide: Slide, reference: OpenSlideSlide) -> str | None:
 def sampled_boxes(reference: OpenSlideSlide) -> list[tuple[int, Box]]:
     """Return level and x, y, width, height of what is compared.
 
-    On every level the first, the middle and the last tile and some random ones, by a seed that
+    On every level the first, the middle and the last tile and a random one, by a seed that
     comes from the facts of the file; each moved to the nearest place that OpenSlide reads without
     interpolation.
     """

@@ -76,7 +76,7 @@ class Reads:
         TruncatedFileError
             The file ends before.
         """
-        data = memoryview(self._block(size))
+        data = self._block(size).data
         done = self.read_into(offset, data)
         if done < size:
             msg = f"{self.path.name} ends at byte {offset + done}; {size} bytes from {offset} on "
@@ -124,7 +124,7 @@ class Reads:
 def read_tiles(
     reads: Reads, offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
 ) -> Sequence[memoryview | None]:
-    """Return the bytes of stored tiles, neighbours in the file by one read; None for a count of 0.
+    r"""Return the bytes of stored tiles, neighbours in the file by one read; None for a count of 0.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def read_tiles(
     >>> offsets, counts = np.array([2, 7, 0]), np.array([1, 0, 2])
     >>> read = read_tiles(Reads(Path(__file__)), offsets, counts)
     >>> [part if part is None else bytes(part) for part in read]
-    [b'\"', None, b'\"\"']
+    [b'"', None, b'""']
     """
     # Plain numbers: for the some thirty tiles of a job arrays would cost more than they save.
     begins, lengths = offsets.tolist(), counts.tolist()

@@ -187,9 +187,7 @@ class _Parser:
         return np.frombuffer(raw, dtype, count)
 
 
-def _stored(
-    parser: _Parser, directories: Sequence[Tags], number: int, level: Level
-) -> StoredLevel:
+def _stored(parser: _Parser, directories: Sequence[Tags], number: int, level: Level) -> StoredLevel:
     size = (level.width, level.height)
     found = [tags for tags in directories if (_one(tags, _WIDTH), _one(tags, _HEIGHT)) == size]
     if not found:

@@ -6,10 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["HED", "colour_jitter", "greyscale", "stain_jitter"]
+from medconsist.wsi.stain_vectors import HED
 
-HED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
-"""Optical density of haematoxylin, eosin and DAB in red, green and blue (Ruifrok 2001)."""
+__all__ = ["colour_jitter", "greyscale", "stain_jitter"]
 
 _GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 _YIQ = (_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
@@ -24,7 +23,7 @@ def stain_jitter(
 ) -> Float[Tensor, "tiles 3 height width"]:
     r"""Multiply and shift the amount of each stain, in optical density.
 
-    With :math:`o = -\ln\frac{255 x + 1}{256}` and the unit rows of :data:`HED` in :math:`M`, the
+    With :math:`o = -\ln\frac{255 x + 1}{256}` and the unit rows of ``HED`` in :math:`M`, the
     amounts :math:`c = M^{-T} o` become :math:`g c + s`, and back. It moves colours along the axes
     on which staining protocols differ (Tellez et al. 2019, arXiv:1902.06543; Ruifrok and Johnston
     2001, Anal Quant Cytol Histol 23:291). The third axis is DAB, in an H&E slide what haematoxylin

@@ -1,8 +1,8 @@
 """Stains and scanners: from optical density to the colours that a camera records.
 
 Light through stain of density c follows Beer-Lambert, I = I0 * 10^(-sum_s c_s * v_s), with v_s the
-optical-density vector of stain s over red, green, blue. Vectors: A. C. Ruifrok and D. A. Johnston,
-Anal. Quant. Cytol. Histol. 23:291 (2001). Fluorescence adds light to a dark field instead.
+optical-density vector of stain s over red, green, blue (`medconsist.wsi.stain_vectors`).
+Fluorescence adds light to a dark field instead.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,9 @@ from jaxtyping import Float
 
 from medconsist.wsi.simulated.config import SlideConfig
 from medconsist.wsi.simulated.texture import StainMaps
+from medconsist.wsi.stain_vectors import RUIFROK
 
-__all__ = ["RUIFROK", "Palette"]
-
-RUIFROK = {
-    "haematoxylin": (0.650, 0.704, 0.286),
-    "eosin": (0.072, 0.990, 0.105),
-    "dab": (0.268, 0.570, 0.776),
-}
+__all__ = ["Palette"]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ class BlurConfig:
     min_tissue
         Blocks with a smaller share of tissue are not judged.
     threshold
-        Sharpness below it is blur.
+        Sharpness below it is blur; 0.41 spared every sharp block of the tuning slides and of the
+        two real ones (an in-focus DAPI scan has 0.42 and more).
     min_contrast
         Coarse differences below it (root mean square, grey levels) are too weak to judge.
     max_ignored
@@ -50,7 +51,7 @@ class BlurConfig:
     target_mpp: float = 2.0
     block_px: int = 64
     min_tissue: float = 0.25
-    threshold: float = 0.45
+    threshold: float = 0.41
     min_contrast: float = 4.0
     max_ignored: float = 0.05
     min_mm2: float = 0.03
@@ -120,9 +121,7 @@ def blur_mask(
         values = sharpness(read(grid, some), min_contrast=config.min_contrast)
         blurred[some] = values < config.threshold
     block_mm2 = (config.block_px * config.target_mpp / 1000) ** 2
-    groups = large_pieces(
-        blurred.reshape(grid.shape), mm2=config.min_mm2, pixel_mm2=block_mm2
-    )
+    groups = large_pieces(blurred.reshape(grid.shape), mm2=config.min_mm2, pixel_mm2=block_mm2)
     return tissue & _painted(groups, grid, overview)
 
 

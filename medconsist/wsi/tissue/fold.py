@@ -56,7 +56,9 @@ def fold_mask(
 
     With the mean optical density ``D``, smoothed over ``width_um``, and the smaller eigenvalue
     ``l`` of its Hessian, the strength is ``-l width^2 / D_surround``; lumens and ink are first
-    filled with the density around them, so that their edges are no ridges.
+    filled with the density around them, so that their edges are no ridges. A narrow dark band of
+    epithelium (a hair follicle, a gland cut lengthwise) looks the same to this: look at the flag
+    before tissue is left out for it.
 
     Parameters
     ----------

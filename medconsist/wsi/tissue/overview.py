@@ -100,10 +100,11 @@ def overview(slide: Slide, *, mpp: Mpp, target_mpp: float | int = 8.0) -> Overvi
     if not 0 < target_mpp < np.inf:
         msg = f"target_mpp must be finite and above 0, got {target_mpp}; 8 um is usual."
         raise RefusedInputError(msg)
-    number = _useful_level(slide.facts.levels, mpp, target_mpp)
+    number = _useful_level(slide.facts.levels, mpp, float(target_mpp))
     level = slide.facts.levels[number]
     scale = level.affine(slide.facts.levels[0]).scale
-    factors = (_factor(target_mpp, scale[0] * mpp.y), _factor(target_mpp, scale[1] * mpp.x))
+    target = float(target_mpp)
+    factors = (_factor(target, scale[0] * mpp.y), _factor(target, scale[1] * mpp.x))
     picture = np.empty((-(-level.height // factors[0]), -(-level.width // factors[1]), 3), np.uint8)
     for y, x in _blocks(level, factors):
         height, width = _block_size(factors)

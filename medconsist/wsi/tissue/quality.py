@@ -28,7 +28,7 @@ class QualityConfig:
     Examples
     --------
     >>> QualityConfig().blur.threshold
-    0.45
+    0.41
     """
 
     pen: PenConfig = field(default_factory=PenConfig)
@@ -89,9 +89,7 @@ def quality_flags(
         missing["blur"] = "no reader of tiles was given"
     else:
         hidden = masks["blank"] | masks.get("pen", masks["blank"])
-        masks["blur"] = blur_mask(
-            overview, tissue.mask, read, ignored=hidden, config=config.blur
-        )
+        masks["blur"] = blur_mask(overview, tissue.mask, read, ignored=hidden, config=config.blur)
     within = require("scipy.ndimage", extra="wsi").binary_fill_holes(tissue.mask)
     area = int(within.sum())
     shares = {name: _share(mask & within, area) for name, mask in masks.items()}

@@ -10,8 +10,9 @@ from medconsist.errors import RefusedInputError
 from medconsist.wsi.simulate import SlideConfig, simulate_pixels, slide_truth
 from medconsist.wsi.simulated.config import FAULTS, SCANNERS
 from medconsist.wsi.simulated.faults import INK
-from medconsist.wsi.simulated.stain import RUIFROK, Palette
+from medconsist.wsi.simulated.stain import Palette
 from medconsist.wsi.simulated.texture import StainMaps
+from medconsist.wsi.stain_vectors import RUIFROK
 
 Stain = Literal["he", "ihc", "fluorescence"]
 CONFIG = SlideConfig(width=1100, height=700, tumour=0.4, seed=5)

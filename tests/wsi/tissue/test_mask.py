@@ -48,7 +48,9 @@ def test_a_small_hole_is_filled_and_a_large_one_stays() -> None:
     small, large = (40, 50, 50, 60), (30, 80, 60, 120)
     picture = with_box(glass(), BOX)
     for hole in (small, large):
-        picture[hole[0] : hole[2], hole[1] : hole[3]] = glass()[hole[0] : hole[2], hole[1] : hole[3]]
+        picture[hole[0] : hole[2], hole[1] : hole[3]] = glass()[
+            hole[0] : hole[2], hole[1] : hole[3]
+        ]
     mask = tissue_mask(overview_of(picture)).mask
     assert mask[45, 55]
     assert not mask[45, 100]
@@ -72,7 +74,7 @@ def test_dirt_below_the_least_size_is_no_tissue() -> None:
 def test_one_even_colour_of_glass_or_none_has_no_tissue(value: int) -> None:
     overview = overview_of(np.full((60, 80, 3), value, np.uint8))
     found = tissue_mask(overview)
-    with pytest.raises(NoTissueError, match="no tissue was found.*80 x 60 px"):
+    with pytest.raises(NoTissueError, match=r"no tissue was found.*80 x 60 px"):
         require_tissue(overview, found)
 
 

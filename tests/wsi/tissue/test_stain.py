@@ -58,7 +58,7 @@ def test_white_fill_is_no_evidence() -> None:
 
 def test_another_stain_is_refused_or_flagged() -> None:
     evidence = stain_kind(stained(DAB))
-    with pytest.raises(UnsupportedInputError, match="looks ihc .*the model was made for he"):
+    with pytest.raises(UnsupportedInputError, match=r"looks ihc .*the model was made for he"):
         check_stain(evidence, made_for=("he",))
     (flag,) = check_stain(evidence, made_for=("he",), policy="flag")
     assert flag.startswith("the stain looks ihc")

@@ -10,9 +10,8 @@ from torch import Generator
 from medconsist._extras import require
 from medconsist.metrics.report import Estimate, interval, paired_difference
 from medconsist.mri.bench.learned.scores import Scores
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.quality import QUALITY_UNITS
-from medconsist.results.bench import BenchRow, Target
+from medconsist.results.bench import BenchRow, BenchTable, Target
 
 __all__ = ["BASELINE", "CONTRASTS", "FIXED_BEFOREHAND", "TARGETS"]
 __all__ += ["Where", "mean_rows", "paired_rows", "smallest_detectable", "time_rows"]

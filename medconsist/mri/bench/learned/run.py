@@ -6,7 +6,6 @@ and the seeds of the three lie in ranges that do not meet.
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,11 +17,10 @@ from medconsist.mri.bench.learned.cells import CELLS, UNSEEN_CELLS, Cell
 from medconsist.mri.bench.learned.rows import Where, mean_rows, paired_rows, time_rows
 from medconsist.mri.bench.learned.scores import Draws, Reconstruct, Scores, score
 from medconsist.mri.bench.learned.tuning import FAMILIES, Families, Tuned, tuned_methods
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.draw_seeds import draw_seed
 from medconsist.mri.methods import Zerofilled
 from medconsist.mri.phantom.tissue_file import TissueFile
-from medconsist.results.bench import BenchReport
+from medconsist.results.bench import BenchReport, BenchTable, real_data
 
 __all__ = ["NETWORKS", "TEST_DRAWS", "TableConfig", "learned_table", "run_bench"]
 
@@ -105,7 +103,7 @@ def run_bench(*, data: Path | None, seed: int, draws: int = TEST_DRAWS) -> Bench
     from medconsist.mri.cirim.method import LearnedMethod
     from medconsist.mri.cirim.model import load_model
 
-    tissue = (data or Path(os.environ.get("MEDCONSIST_TEST_DATA", "data"))) / TISSUE_FILE
+    tissue = real_data(data) / TISSUE_FILE
     config = TableConfig(draws=draws, series=seed, tissue=tissue if tissue.is_file() else None)
     if config.tissue is None:
         logger.info("%s is not there: the rows of the unseen anatomy are left out", tissue)

@@ -15,7 +15,7 @@ from medconsist.mri.bench.learned.rows import (
     time_rows,
 )
 from medconsist.mri.bench.learned.scores import Scores
-from medconsist.mri.bench.table import BenchTable
+from medconsist.results.bench import BenchTable
 
 N = 12
 NAMES = ("zerofilled", "cs", "rim", "irim", "cirim", "cirim-explicit")

@@ -15,11 +15,11 @@ from medconsist.mri.bench.learned.run import NETWORKS, TableConfig, learned_tabl
 from medconsist.mri.bench.learned.scans import draw_scan, measured_in
 from medconsist.mri.bench.learned.scores import Reconstruct
 from medconsist.mri.bench.learned.tuning import FAMILIES, Families
-from medconsist.mri.bench.table import BenchTable
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import CgSense, CompressedSensing
+from medconsist.results.bench import BenchTable
 
 POINTS = CELLS[3:]
 SEEN: dict[float, list[Tensor]] = {}

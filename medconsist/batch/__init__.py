@@ -1,0 +1,1 @@
+"""One function over many cases: local processes, Ray or SLURM over an idempotent result folder."""

@@ -1,0 +1,76 @@
+"""The process of a local worker: takes cases from a pipe, and leaves when its driver does."""
+
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+
+from medconsist.batch.attempt import Station
+from medconsist.batch.engine import Limits
+from medconsist.batch.work import Work
+
+__all__ = ["READY", "Order", "serve"]
+
+READY = "ready"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a worker is told once.
+
+    Parameters
+    ----------
+    work, folder, limits, device
+        See `Station`.
+
+    Examples
+    --------
+    >>> Order.__dataclass_params__.frozen
+    True
+    """
+
+    work: Work
+    folder: Path
+    limits: Limits
+    device: str
+
+
+def serve(link: Connection, threads: int) -> None:
+    """Answer each case that comes through ``link`` with its event, until None or the end comes.
+
+    Parameters
+    ----------
+    link
+        Brings an `Order`, then cases.
+    threads
+        Of this process where it computes on the CPU; what the user's environment says goes first.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's: it ends this process
+    Thread(target=_leave_with_driver, daemon=True).start()
+    sys.stdout = sys.stderr  # the driver's stdout is for its answer alone
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    # Before the order is unpickled: that imports torch, which reads these once.
+    for name in _THREADS:
+        os.environ.setdefault(name, str(threads))
+    try:
+        order: Order = link.recv()
+        station = Station(order.work, folder=order.folder, limits=order.limits, device=order.device)
+        link.send(READY)
+        while (case := link.recv()) is not None:
+            link.send(station.attempt(case))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _leave_with_driver() -> None:
+    """End this process at once when the driver ends, however that was."""
+    driver = parent_process()
+    if driver is not None:
+        connection.wait([driver.sentinel])
+        os._exit(1)

@@ -1,0 +1,205 @@
+"""Ray: one actor task a case, on workers that keep their model and that Ray restarts when lost."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from medconsist.batch.attempt import Station, lost
+from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first
+from medconsist.batch.ray_cluster import RayPlace, ray_cluster
+from medconsist.batch.work import Case, Work
+from medconsist.errors import RefusedInputError
+
+__all__ = ["RayEngine"]
+
+_TURN_S = 0.5  # longest wait for news; a worker that hangs is noticed this late at most
+
+logger = logging.getLogger(__name__)
+
+
+class RayEngine(Engine):
+    """Workers of a Ray cluster, each handed one case at a time.
+
+    Ray places the workers, shares GPUs among them and restarts one that is lost, on another node if
+    need be. Whether its case runs again is decided here and not by Ray's own retries, so that each
+    death is counted and a case that kills its worker is set aside.
+
+    Parameters
+    ----------
+    workers
+        How many at once, each on one CPU; of a cluster that is started these are all its CPUs.
+    gpus
+        Share of a GPU for each worker: 0.5 puts two on one. 0 computes on the CPU.
+    place
+        Which cluster; by default a new one, on the loopback interface.
+
+    Raises
+    ------
+    RefusedInputError
+        Fewer than one worker, or a share that Ray does not know: above 1 only whole numbers.
+
+    Examples
+    --------
+    >>> RayEngine(workers=2, gpus=0.5).workers
+    2
+    """
+
+    name = "ray"
+
+    def __init__(
+        self, *, workers: int = 1, gpus: float | int = 0, place: RayPlace | None = None
+    ) -> None:
+        if workers < 1:
+            msg = f"--workers must be 1 or more, got {workers}."
+            raise RefusedInputError(msg)
+        if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
+            msg = f"GPUs of a worker must be a share of one, such as 0.5, or whole; got {gpus}."
+            raise RefusedInputError(msg)
+        self.workers = workers
+        self._gpus = gpus
+        self._place = place
+
+    def run(
+        self, work: Work, cases: Sequence[Case], *, folder: Path, report: Report, limits: Limits
+    ) -> None:
+        """Run all cases; see `Engine.run`.
+
+        Raises
+        ------
+        MedconsistError
+            Ray is refused or does not start, see `ray_cluster`.
+        """
+        if not cases:
+            return
+        with ray_cluster(self._place, workers=self.workers, gpus=self._gpus) as ray:
+            station = ray.remote(Station).options(
+                num_cpus=1, num_gpus=self._gpus, max_restarts=-1, max_task_retries=0
+            )
+            crew = _Crew(ray, biggest_first(cases), folder=folder, limits=limits, report=report)
+            try:
+                for _ in range(min(self.workers, len(cases))):
+                    device = "cuda:0" if self._gpus else "cpu"  # Ray shows a worker its GPU alone
+                    crew.add(station.remote(work, folder=folder, limits=limits, device=device))
+                crew.run()
+            finally:
+                crew.close()
+
+
+@dataclass
+class _Seat:
+    """One worker as the driver sees it; ``case`` is None while it starts or starts again."""
+
+    actor: Any
+    case: Case | None = None
+    since: float = 0.0
+    hung: bool = False
+
+
+class _Crew:
+    """All seats, what each one was asked, and the cases that wait."""
+
+    def __init__(
+        self,
+        ray: ModuleType,
+        cases: Sequence[Case],
+        *,
+        folder: Path,
+        limits: Limits,
+        report: Report,
+    ) -> None:
+        self._ray = ray
+        self._waiting = deque(cases)
+        self._alone = deque[Case]()
+        self._free: list[_Seat] = []
+        self._asked: dict[Any, _Seat] = {}  # by the reference of the answer
+        self._folder = folder
+        self._limits = limits
+        self._report = report
+        self._stopped = False
+
+    def add(self, actor: Any) -> None:  # noqa: ANN401  a handle of Ray
+        self._wake(_Seat(actor))
+
+    def run(self) -> None:
+        while not self._stopped and (self._waiting or self._alone or self._busy()):
+            self._hand_out()
+            answered, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=_TURN_S)
+            for reference in answered:
+                self._hear(self._asked.pop(reference), reference)
+            self._end_hanging()
+
+    def close(self) -> None:
+        seats, self._free = [*self._free, *self._asked.values()], []
+        for seat in seats:
+            self._ray.kill(seat.actor)
+
+    def _busy(self) -> bool:
+        return any(seat.case is not None for seat in self._asked.values())
+
+    def _wake(self, seat: _Seat) -> None:
+        """Ask a seat to say that it is there; the answer waits for a worker that starts again."""
+        seat.case, seat.hung = None, False
+        self._asked[seat.actor.__ray_ready__.remote()] = seat
+
+    def _hand_out(self) -> None:
+        while self._free and self._waiting:
+            self._give(self._free.pop(), self._waiting.popleft())
+        if self._free and self._alone and not self._busy():
+            self._give(self._free.pop(), self._alone.popleft())
+
+    def _give(self, seat: _Seat, case: Case) -> None:
+        self._report(Event(kind="started", case=case.id))
+        seat.case, seat.since = case, time.monotonic()
+        self._asked[seat.actor.attempt.remote(case)] = seat
+
+    def _hear(self, seat: _Seat, reference: Any) -> None:  # noqa: ANN401  a reference of Ray
+        case = seat.case
+        try:
+            answer = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._hear_loss(seat, error)
+            return
+        seat.case = None
+        self._free.append(seat)
+        if case is not None:
+            self._settle(case, answer)
+
+    def _hear_loss(self, seat: _Seat, error: Exception) -> None:
+        case, hung = seat.case, seat.hung
+        said = " ".join(str(error).split())
+        if case is None and isinstance(error, self._ray.exceptions.ActorDiedError):
+            # It was not lost under a case, and Ray has given up: its class cannot be made there.
+            self._stopped = True
+            self._report(Event(kind="stopped", case="", reason="failed", sentence=said, exit_code=1))
+            return
+        self._wake(seat)
+        if case is None:
+            return
+        limit = self._limits.case_seconds
+        if hung and limit is not None:
+            said = f"The case took longer than --case-seconds {limit:g}. Ray: {said}"
+        else:
+            said = f"Ray lost the worker that was busy with this case: {said}"
+        self._settle(case, lost(case, self._folder, self._limits, sentence=said, hung=hung))
+
+    def _settle(self, case: Case, event: Event) -> None:
+        if event.kind == "failed":
+            (self._alone if event.alone else self._waiting).append(case)
+        self._stopped = event.kind == "stopped"
+        self._report(event)
+
+    def _end_hanging(self) -> None:
+        limit = self._limits.case_seconds
+        if limit is None:
+            return
+        for seat in self._asked.values():
+            over = seat.case is not None and time.monotonic() - seat.since > limit
+            if over and not seat.hung:
+                seat.hung = True
+                # By the id of the actor; its answer becomes an error, and Ray starts it again.
+                self._ray.kill(seat.actor, no_restart=False)
