@@ -66,6 +66,11 @@ def photograph(address: str, out: Path) -> None:
         page.get_by_alt_text("Colour bar, low to high").last.wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)  # images fade in
         store(page, out / "viewer.png")
+        page.goto(f"{address}/?study=demo-slides&case=generated-biopsy-a")
+        page.get_by_alt_text("Feature colours of the slide").wait_for(timeout=WAIT_MS)
+        page.wait_for_timeout(1500)
+        page.set_viewport_size({"width": 1600, "height": 760})
+        store(page, out / "slide.png")
         browser.close()
 
 

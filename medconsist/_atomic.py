@@ -5,7 +5,7 @@ import glob
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medconsist._writers import is_abandoned, writer_tag
@@ -93,7 +93,8 @@ def atomic_replace(path: Path) -> Iterator[Path]:
             temporary.replace(path)
             sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # below a file, or of a name too long: it was never there
+            temporary.unlink(missing_ok=True)
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -141,11 +142,12 @@ def sweep(folder: Path, pattern: str) -> None:
     for path in folder.glob(pattern):
         if not is_abandoned(path.name):
             continue
+        # Another process may sweep at the same time, or another user own what is left.
         if path.is_dir():
-            # Another process may sweep the same folder at the same time.
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
 
 
 def sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,24 +70,26 @@ def sha256_of_path(path: Path) -> str:
     Raises
     ------
     CorruptResultError
-        If the path is missing or reaches outside itself by a link.
+        If the path is missing, no ordinary file, or a link: a caller resolves the links that it
+        trusts.
     """
     if path.is_symlink():
-        msg = f"{path} is a link; a result holds its own bytes. Quarantine this result."
+        msg = f"{path} is a link, and a sha256 is of a file's own bytes. Put the file itself there."
         raise CorruptResultError(msg)
     if path.is_dir():
-        return sha256_of_bytes(_listing(path).encode())
+        return sha256_of_bytes(_listing(path))
     if not path.is_file():
-        msg = f"{path} is missing, though the result lists it. Quarantine this result."
+        msg = f"{path} is missing, or no ordinary file. Copy it there again."
         raise CorruptResultError(msg)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _listing(folder: Path) -> str:
+def _listing(folder: Path) -> bytes:
     files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    named = sorted((path.relative_to(folder).as_posix().encode(), path) for path in files)
-    return "".join(f"{sha256_of_path(path)}  {name.decode()}\n" for name, path in named)
+    # Names are bytes: a name of another encoding is hashed as it is.
+    named = sorted((os.fsencode(path.relative_to(folder)), path) for path in files)
+    return b"".join(b"%b  %b\n" % (sha256_of_path(path).encode(), name) for name, path in named)
 
 
 def _text(value: object, place: str) -> str:

@@ -81,6 +81,13 @@ def test_an_error_of_the_disk_becomes_one_sentence_with_exit_code_1(tmp_path: Pa
     assert StorageError.exit_code == 1
 
 
+@pytest.mark.parametrize("name", ["file/below", "x" * 250])
+def test_a_path_that_cannot_be_is_one_sentence_too(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Could not write"):
+        atomic_write_bytes(tmp_path / name, b"")
+
+
 def test_an_error_of_reading_is_not_called_one_of_writing(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match=r"Could not read .*: No such file.*then run again\.$"),

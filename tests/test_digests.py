@@ -1,6 +1,8 @@
 """Digests: equal meaning gives an equal text, and a folder the digest that sha256sum says."""
 
+import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -72,3 +74,14 @@ def test_a_link_inside_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zarr" / "c").symlink_to(tmp_path / "secret")
     with pytest.raises(CorruptResultError, match="is a link"):
         sha256_of_path(tmp_path / "a.zarr")
+
+
+def test_names_of_any_encoding_are_hashed_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.dat")).write_bytes(b"x")
+    line = hashlib.sha256(b"x").hexdigest().encode() + b"  \xff.dat\n"
+    assert sha256_of_path(tmp_path) == hashlib.sha256(line).hexdigest()
+
+
+def test_what_is_not_there_is_said_in_words_for_any_file(tmp_path: Path) -> None:
+    with pytest.raises(CorruptResultError, match=r"a\.svs is missing, or no ordinary file\. Copy"):
+        sha256_of_path(tmp_path / "a.svs")

@@ -1,4 +1,4 @@
-"""Build the wheel and use it alone, in an empty environment: help, a reconstruction, the page.
+"""Build the wheel and use it alone, in an empty environment: a scan, a slide, the page.
 
 Run by ``make wheel-test``; not collected by pytest, because it installs packages.
 """
@@ -65,6 +65,17 @@ def page_answers(url: str) -> bool:
     return False
 
 
+def use_slides(medconsist: Path, folder: Path) -> None:
+    """Simulate a slide and embed it, as another study of the results."""
+    wsi = (medconsist, "wsi")
+    size = ("--width", "1024", "--height", "1024")
+    slide = run(*wsi, "simulate", "--out", "slides", *size, cwd=folder).strip()
+    said = run(*wsi, "embed", slide, "--out", "results", "--json", cwd=folder)
+    result = folder / json.loads(said)["results"][0]["result"]
+    if not result.with_name("bag.safetensors").is_file():
+        sys.exit(f"the slide has no features: {said}")
+
+
 def main() -> None:
     """Build, install, use."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -77,7 +88,7 @@ def main() -> None:
         bin_ = folder / "empty" / "bin"
         pip = (sys.executable, "-m", "pip", "--python", bin_ / "python", "--quiet")
         constraints = ROOT / "constraints.txt"
-        run(*pip, "install", "-c", constraints, f"{wheel}[mri,viewer]", cwd=folder)
+        run(*pip, "install", "-c", constraints, f"{wheel}[mri,wsi,viewer]", cwd=folder)
         medconsist = bin_ / "medconsist"
         if "reconstruct" not in run(medconsist, "mri", "--help", cwd=folder):
             sys.exit("the help of the installed wheel does not name reconstruct")
@@ -90,6 +101,7 @@ def main() -> None:
         learned = (*mri, "reconstruct", scan, "--out", "learned", "--method", "cirim", "--json")
         if "simulation-trained" not in run(*learned, cwd=folder):
             sys.exit("the wheel's own network made no image that is labelled as it must be")
+        use_slides(medconsist, folder)
         run(bin_ / "python", "-c", PAGE_RUNS, cwd=folder)
         port = free_port()
         view = [str(medconsist), "view", "--results", "results", "--port", str(port)]
@@ -101,7 +113,7 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(timeout=20)
-    logger.info("wheel: help, a reconstruction and the page work in an empty environment")
+    logger.info("wheel: help, a scan, a slide and the page work in an empty environment")
 
 
 if __name__ == "__main__":

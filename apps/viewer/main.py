@@ -23,7 +23,14 @@ from medconsist.results.methods import reason_of_order
 from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore, StoredResult, studies
 from medconsist.results.trust import VALIDITY
-from medconsist.viewing.case_list import CaseLine, KeyLine, case_lines, find, key_lines
+from medconsist.viewing.case_list import (
+    CaseLine,
+    KeyLine,
+    case_lines,
+    find,
+    key_lines,
+    title_of,
+)
 from medconsist.viewing.compare import DIFFERENCE_SHARE, absolute_difference
 from medconsist.viewing.markup import NOTICE, badges, markdown, readable, safe, table
 from medconsist.viewing.numbers import (
@@ -176,11 +183,11 @@ def draw_result(store: ResultStore, line: CaseLine, key: KeyLine, keys: Sequence
         return
     if stored.result.kind.startswith("wsi."):
         slide = opened_slide(stored, stored.folder.path, stored.result.content_sha256)
-        draw_slide(line, key, slide)
+        draw_slide(key, slide)
         return
     reading = opened(stored, stored.folder.path, stored.result.content_sha256)
     begin_reading(reading, key)
-    draw_strip(line, key, reading)
+    draw_strip(key, reading)
     if not reading.drawable:
         draw_problems(reading)
         return
@@ -314,7 +321,7 @@ def choose_slice(reading: Reading) -> int:
     return int(st.session_state["slice"]) - 1
 
 
-def draw_strip(line: CaseLine, key: KeyLine, reading: Reading) -> None:
+def draw_strip(key: KeyLine, reading: Reading) -> None:
     """Name patient, case and study, the notice, and what is unknown."""
     result = reading.result
     known = [pane.record.orientation for pane in reading.images.values()]
@@ -324,14 +331,12 @@ def draw_strip(line: CaseLine, key: KeyLine, reading: Reading) -> None:
         unknown.append("orientation unknown")
     if None in sized or not sized:
         unknown.append("voxel size unknown")
-    draw_title(line, key, result, [f"study {result.study}", model_words(result)], unknown)
+    draw_title(key, result, [f"study {result.study}", model_words(result)], unknown)
     if reason := reason_of_order(result):
         st.html(f'<p class="mc-order">{safe(reason)}</p>')
 
 
-def draw_title(
-    line: CaseLine, key: KeyLine, result: Result, quiet: Sequence[str], unknown: Sequence[str]
-) -> None:
+def draw_title(key: KeyLine, result: Result, quiet: Sequence[str], unknown: Sequence[str]) -> None:
     """Draw who and what is on the screen, and what a reader must not overlook."""
     advise = ["simulated, not a person"] if SIMULATED_NOTE in result.notes else []
     if result.model is not None and result.model.label:
@@ -339,16 +344,16 @@ def draw_title(
     if not key.current:
         advise.append("older result, not the current one")
     st.html(
-        f'<div class="mc-strip"><h1>{safe(line.title)}</h1>{badges(quiet)}'
+        f'<div class="mc-strip"><h1>{safe(title_of(result))}</h1>{badges(quiet)}'
         f'{badges([*advise, *unknown], tone="advise")}<span class="mc-notice">{NOTICE}</span></div>'
     )
 
 
-def draw_slide(line: CaseLine, key: KeyLine, reading: SlideReading) -> None:
+def draw_slide(key: KeyLine, reading: SlideReading) -> None:
     """Draw the overview of a slide, what was marked on it, and the numbers of its features."""
     result = reading.result
     unknown = [] if reading.pixel_mm else ["microns per pixel unknown"]
-    draw_title(line, key, result, [f"study {result.study}", model_words(result)], unknown)
+    draw_title(key, result, [f"study {result.study}", model_words(result)], unknown)
     images, numbers = st.columns([3.1, 1], gap="medium")
     with images:
         for problem in reading.problems:
@@ -386,10 +391,10 @@ def draw_slide_pictures(reading: SlideReading, overview: np.ndarray, shown: Sequ
         title = plain_name(role).capitalize()
         cells.append(partial(draw_overview, reading, title, described[role], colours))
     draw_grid(cells)
-    badge = '<span class="mc-badge" style="border-left:1em solid rgb{}">{}</span> '
-    st.html(
-        "".join(badge.format(REGIONS[role].colour, safe(REGIONS[role].title)) for role in shown)
-    )
+    if shown:
+        badge = '<span class="mc-badge" style="border-left:1em solid rgb{}">{}</span> '
+        regions = [REGIONS[role] for role in shown]
+        st.html("".join(badge.format(one.colour, safe(one.title)) for one in regions))
 
 
 def draw_overview(reading: SlideReading, title: str, words: str, picture: np.ndarray) -> None:

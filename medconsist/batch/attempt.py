@@ -1,7 +1,6 @@
 """One attempt at one case: the only place where an error becomes a record."""
 
 import errno
-import logging
 import time
 import traceback
 from collections.abc import Iterator
@@ -12,15 +11,13 @@ from medconsist.batch.states import Failure, FailureFolder
 from medconsist.batch.work import Case, Work, Worker
 from medconsist.errors import MedconsistError
 
-__all__ = ["Station", "lost"]
+__all__ = ["Station", "lost", "no_room", "reason_of"]
 
 OUT_OF_MEMORY = "out of memory"
 _MAY_PASS = frozenset({"failed", OUT_OF_MEMORY})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 _LONGEST = 2000  # characters of a sentence; a message of numpy can hold an array
 _ALONE_FROM = 2  # deaths; memory may be what kills workers, and then company matters
-
-logger = logging.getLogger(__name__)
 
 
 class Station:
@@ -78,7 +75,7 @@ class Station:
         return Event(kind="done", case=case.id, key=finished.key, items=finished.items)
 
     def _failed(self, case: Case, error: Exception) -> Event:
-        if _no_room(error):
+        if no_room(error):
             return _stopped(case, error)
         try:
             return _record(
@@ -159,7 +156,6 @@ def _record(
         traceback=trace,
     )
     failures.write(failure)
-    logger.info("%s %s (%s): %s", case.id, failure.state, reason, sentence)
     return Event(
         kind=failure.state,
         case=case.id,
@@ -193,8 +189,14 @@ def _exit_code(error: Exception) -> int:
     return error.exit_code if isinstance(error, MedconsistError) else 1
 
 
-def _no_room(error: BaseException) -> bool:
-    """Say whether the disk of the results is full or read-only: no case could be stored."""
+def no_room(error: BaseException) -> bool:
+    """Say whether a disk is full or read-only, so that no further case could be stored.
+
+    Examples
+    --------
+    >>> no_room(OSError(errno.ENOSPC, "No space left on device")), no_room(ValueError())
+    (True, False)
+    """
     return any(isinstance(e, OSError) and e.errno in _NO_ROOM for e in _causes(error))
 
 

@@ -88,7 +88,7 @@ class Prefetch:
 
     def _begin(self, case: Case) -> None:
         held = sum(size for _, size in self._copies.values())
-        if case.id in self._copies or not case.input or not case.size:
+        if case.id in self._copies or not case.one_file or not case.size:
             return
         if held + case.size > self._budget:
             return

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import TextIOBase
 from threading import Lock
-from typing import TextIO
 
 from medconsist._records import Record
 from medconsist.batch.engine import Event
@@ -146,7 +146,7 @@ class Tally:
 
 
 class ProgressLine:
-    """Shows progress: on a terminal one line that changes, in a file a line now and then.
+    r"""Shows progress: on a terminal one line that changes, in a file a line now and then.
 
     Parameters
     ----------
@@ -155,11 +155,14 @@ class ProgressLine:
 
     Examples
     --------
-    >>> ProgressLine(sys.stdout).show(Progress(cases=1))
-    0 of 1 cases, 0 items/s
+    >>> from io import StringIO
+    >>> text = StringIO()
+    >>> ProgressLine(text).show(Progress(cases=1))
+    >>> text.getvalue()
+    '0 of 1 cases, 0 items/s\n'
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIOBase | None = None) -> None:
         self._stream = stream or sys.stderr
         self._is_terminal = self._stream.isatty()
         self._next = 0.0
@@ -174,3 +177,9 @@ class ProgressLine:
         line = f"\r\x1b[K{progress.text}" if self._is_terminal else f"{progress.text}\n"
         self._stream.write(line + ("\n" if last and self._is_terminal else ""))
         self._stream.flush()
+
+    def clear(self) -> None:
+        """Make room for another line on a terminal."""
+        if self._is_terminal:
+            self._stream.write("\r\x1b[K")
+            self._next = 0.0

@@ -11,16 +11,18 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from medconsist._atomic import sweep
 from medconsist._extras import require
 from medconsist._writers import writer_tag
+from medconsist.batch.variables import variables_set
 from medconsist.errors import MedconsistError, RefusedInputError
 
 __all__ = ["LOOPBACK", "RayPlace", "ray_cluster"]
@@ -33,6 +35,8 @@ _QUIET = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of a default that will change
+    # Ray writes of each lost worker to stdout, which is for the answer alone; we record it.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
 }
 # Read when ray is imported: "0" lets every server of a local cluster listen on loopback alone.
 # `_node_ip_address` does not: 2.60.0 turns 127.0.0.1 into the outer address, and listens on all.
@@ -122,7 +126,7 @@ def ray_cluster(
         raise RefusedInputError(msg)
     with ExitStack() as stack:
         outside = {_OUTSIDE: "0"} if place.is_private else {}
-        stack.enter_context(_environment(_QUIET | outside))
+        stack.enter_context(variables_set(_QUIET | outside))
         ray = require("ray", extra="ray")
         if not ray.is_initialized():
             stack.enter_context(_sigterm_kept())
@@ -139,16 +143,17 @@ def _started(
     ray: ModuleType, place: RayPlace, *, workers: int, gpus: float | int
 ) -> Iterator[None]:
     with ExitStack() as stack:
-        common = {"configure_logging": False, "log_to_driver": False}
+        common: dict[str, Any] = {"configure_logging": False, "log_to_driver": False}
         if place.address is None:
             folder = stack.enter_context(_private_folder())
-            stack.enter_context(_environment(_token_in(folder)))
+            stack.enter_context(variables_set(_token_in(folder)))
             common |= {
                 "num_cpus": workers,
                 "num_gpus": None if gpus else 0,
                 "include_dashboard": False,
                 "object_store_memory": OBJECT_STORE,
-                "_temp_dir": str(folder),
+                # Ray opens its own folder to every user here; the one around it stays shut.
+                "_temp_dir": str(folder / "r"),
                 "_node_ip_address": None if place.is_private else place.bind,
             }
         _use_token(place)
@@ -208,7 +213,7 @@ def _private_folder() -> Iterator[Path]:
     """Yield a new folder with a short name that only this user can enter."""
     name = f"{_PREFIX}{writer_tag()}"
     usual = Path(tempfile.gettempdir())
-    parent = usual if len(str(usual / name)) <= _LONGEST else Path("/tmp")  # noqa: S108  private below
+    parent = usual if len(str(usual / name / "r")) <= _LONGEST else Path("/tmp")  # noqa: S108  private below
     sweep(parent, f"{_PREFIX}*")  # of drivers that were killed
     folder = parent / name
     folder.mkdir(mode=0o700)
@@ -216,21 +221,6 @@ def _private_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables, and give back the old ones."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

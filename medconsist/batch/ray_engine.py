@@ -175,7 +175,9 @@ class _Crew:
         if case is None and isinstance(error, self._ray.exceptions.ActorDiedError):
             # It was not lost under a case, and Ray has given up: its class cannot be made there.
             self._stopped = True
-            self._report(Event(kind="stopped", case="", reason="failed", sentence=said, exit_code=1))
+            self._report(
+                Event(kind="stopped", case="", reason="failed", sentence=said, exit_code=1)
+            )
             return
         self._wake(seat)
         if case is None:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
-from medconsist._atomic import atomic_write_bytes
-from medconsist._records import Record
+from medconsist._atomic import atomic_write_bytes, storage_errors
+from medconsist._records import Record, read_record
 from medconsist.batch.html import Table, page
 from medconsist.batch.states import Failure
+from medconsist.errors import MissingInputError
 
-__all__ = ["BatchReport", "ReportedResult", "write_report"]
+__all__ = ["BatchReport", "ReportedResult", "read_report", "write_report"]
+
+_NAME = "report.json"
 
 
 class ReportedResult(Record):
@@ -59,6 +62,7 @@ class BatchReport(Record):
 
     Examples
     --------
+    >>> from datetime import UTC, datetime
     >>> now = datetime.now(UTC)
     >>> BatchReport(study="s", engine="local", workers=1, started=now, finished=now, seconds=0.0,
     ...             results=(), failures=()).exit_code
@@ -107,10 +111,10 @@ class BatchReport(Record):
     def text(self) -> str:
         """For a terminal: counts, reasons, one line a failure."""
         said = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
-        took = timedelta(seconds=round(self.seconds))
+        took = f"{timedelta(seconds=round(self.seconds))} on {self.workers} workers ({self.engine})"
         lines = [
             f"{sum(self.counts.values())} cases of study {self.study}: {said or 'none'}.",
-            f"{took} on {self.workers} workers ({self.engine}), {self.items_per_second:.3g} items/s.",
+            f"{took}, {self.items_per_second:.3g} items/s.",
         ]
         lines += [
             f"{one.case}: {one.state} ({one.reason}): {one.sentence}" for one in self.failures
@@ -126,10 +130,30 @@ def write_report(folder: Path, report: BatchReport) -> tuple[Path, Path]:
     StorageError
         The disk is full or not writable; the earlier reports stay.
     """
-    paths = folder / "report.json", folder / "report.html"
+    paths = folder / _NAME, folder / "report.html"
     atomic_write_bytes(paths[0], report.model_dump_json(indent=2).encode() + b"\n")
     atomic_write_bytes(paths[1], _html(report).encode())
     return paths
+
+
+def read_report(folder: Path) -> BatchReport:
+    """Return the report that the last batch left.
+
+    Raises
+    ------
+    MissingInputError
+        No batch has come to its end in this folder.
+    """
+    path = folder / _NAME
+    if not path.is_file():
+        msg = (
+            f"no batch of study {folder.parent.name} has come to its end; ask: medconsist batch "
+            f"status {folder.parent.parent} --study {folder.parent.name}."
+        )
+        raise MissingInputError(msg)
+    with storage_errors(path, doing="read"):
+        data = path.read_bytes()
+    return read_record(BatchReport, data, source=str(path))
 
 
 def _html(report: BatchReport) -> str:

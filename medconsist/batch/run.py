@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,7 @@ def run_batch(
             with beating(folder, batch.heartbeat):
                 engine.run(work, batch.left, folder=folder, report=batch.take, limits=limits)
         except _StopError as stop:
+            logger.warning("%s", stop)
             batch.stopped, batch.exit_code = str(stop), stop.exit_code
         except KeyboardInterrupt:
             batch.stopped, batch.exit_code = "interrupted; run the same command again.", 130
@@ -101,7 +103,7 @@ class _Batch:
         limits: Limits,
         line: ProgressLine | None,
     ) -> None:
-        self.left = list(cases)
+        self.left = list[Case]()
         self.stopped, self.exit_code = "", 1
         self._cases = {case.id: case for case in cases}
         self._engine = engine
@@ -119,11 +121,11 @@ class _Batch:
         for case in self._cases.values():
             if retry:
                 failures.forget(case.id)
-                continue
             failure = failures.of(case)
             if failure is not None and failure.state == "quarantined":
-                self.left.remove(case)
                 self._tally.take(Event(kind="quarantined", case=case.id))
+            else:
+                self.left.append(case)
 
     def take(self, event: Event) -> None:
         """Count an event, show it, and stop the batch where it cannot go on."""
@@ -136,10 +138,12 @@ class _Batch:
                 items=event.items,
                 seconds=event.seconds,
             )
-        if self._line is not None:
-            self._line.show(self._tally.progress())
+        if event.kind == "quarantined":
+            self._say(f"{event.case} is set aside ({event.reason}): {event.sentence}")
         if event.kind == "stopped":
             raise _StopError(event.sentence, event.exit_code)
+        if self._line is not None:
+            self._line.show(self._tally.progress())
         self._aside += event.kind == "quarantined"
         most = self._limits.max_failures
         if most is not None and self._aside > most:
@@ -148,6 +152,11 @@ class _Batch:
                 "What is done stays; look at the report, then run the same command again."
             )
             raise _StopError(msg, 1)
+
+    def _say(self, sentence: str) -> None:
+        if self._line is not None:
+            self._line.clear()
+        logger.info("%s", sentence)
 
     def heartbeat(self, state: str) -> Heartbeat:
         """Return what is to be said of this driver now."""
@@ -193,9 +202,16 @@ class _Batch:
 
 
 def _refuse_twins(cases: Sequence[Case]) -> None:
-    seen = set[str]()
-    for case in cases:
-        if case.id in seen:
-            msg = f"the case {case.id!r} is named twice; name each file once."
-            raise RefusedInputError(msg)
-        seen.add(case.id)
+    places = {case.id: (case.spec.get("case", case.id), case.spec.get("item")) for case in cases}
+    if len(places) < len(cases):
+        (twin, _), *_ = Counter(case.id for case in cases).most_common(1)
+        msg = f"the case {twin!r} is named twice; name each file once."
+        raise RefusedInputError(msg)
+    (place, count), *_ = [*Counter(places.values()).most_common(1), (None, 0)]
+    if count > 1:
+        both = [case.input for case in cases if places[case.id] == place][:2]
+        msg = (
+            f"{' and '.join(both)} would be the same item {place[1]!r} of case {place[0]!r}. Give "
+            "them ids of their own in a manifest: medconsist manifest build."
+        )
+        raise RefusedInputError(msg)

@@ -96,6 +96,11 @@ class Failure(Record):
     pid: int = Field(default_factory=os.getpid)
     time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
 
+    @property
+    def line(self) -> str:
+        """For a terminal."""
+        return f"{self.case}: {self.state} ({self.reason}): {self.sentence}"
+
 
 @dataclass(frozen=True)
 class FailureFolder:

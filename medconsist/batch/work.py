@@ -1,6 +1,7 @@
 """What is done to a case: three small classes that a domain fills and every engine runs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist._ids import safe_id
 
-__all__ = ["Case", "Finished", "Work", "Worker", "batch_id"]
+__all__ = ["Case", "Finished", "Work", "Worker", "file_case"]
 
 _LONGEST = 100  # of the readable part of an id, so that a hash still fits behind it
 
@@ -21,14 +22,16 @@ class Case:
     Parameters
     ----------
     id
-        Unique in the batch and the same in every run of it; a safe file name, see `batch_id`.
+        Unique in the batch and the same in every run of it; a safe file name.
     spec
         What the worker needs, plain JSON values. By ``case``, ``item`` and ``config_sha256`` the
         result is found in the study; all that decides it should be here or in a digest.
     size
         Bytes of the input; big cases go first.
     input
-        The file that is read, if it is one that may be copied to a faster disk.
+        The file that is read.
+    one_file
+        Whether that is all of the input, so that an engine may copy it to a faster disk.
     copy
         Where an engine has put a copy of it; see `source`.
 
@@ -47,6 +50,7 @@ class Case:
     spec: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     input: str = ""
+    one_file: bool = False
     copy: str = ""
 
     def __post_init__(self) -> None:
@@ -63,17 +67,51 @@ class Case:
         return sha256_of_bytes(canonical_json([self.id, self.spec, self.size, self.input]))
 
 
-def batch_id(case: str, item: str, path: Path) -> str:
-    """Return an id that no other file of the batch has, and this one in every run.
+def file_case(
+    path: Path,
+    *,
+    case: str,
+    item: str | None,
+    config: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    one_file: bool = False,
+) -> Case:
+    """Return the case of one file, with an id that no other file has, and this one in every run.
+
+    Parameters
+    ----------
+    path
+        The input; that it is missing is for the worker to say.
+    case, item
+        Where the result goes; an item of None is all of its case.
+    config
+        Of the result; with another one, or another time of change, earlier failures do not count.
+    spec
+        What else the worker needs.
+    one_file
+        See `Case`.
 
     Examples
     --------
-    >>> batch_id("p7", "slide-1", Path("/a/1.svs"))
+    >>> file_case(Path("/a/1.svs"), case="p7", item="slide-1", config={}, spec={}).id
     'p7--slide-1-81eeba26'
     """
-    name = case if case == item else f"{case}--{item}"
-    digest = sha256_of_bytes(str(path.absolute()).encode())
-    return f"{name[:_LONGEST]}-{digest[:8]}"
+    place = str(path.absolute())
+    name = case if item in (None, case) else f"{case}--{item}"
+    facts = path.stat() if path.is_file() else None
+    return Case(
+        id=f"{name[:_LONGEST]}-{sha256_of_bytes(place.encode())[:8]}",
+        spec={
+            **spec,
+            "case": case,
+            "item": item,
+            "config_sha256": sha256_of_bytes(canonical_json(config)),
+            "changed_ns": None if facts is None else facts.st_mtime_ns,
+        },
+        size=0 if facts is None else facts.st_size,
+        input=place,
+        one_file=one_file and facts is not None,
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Annotated
 
+from medconsist.cli.batch import Batch
 from medconsist.cli.bench import Bench
 from medconsist.cli.demo import Demo
 from medconsist.cli.manifest import Manifest
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         Annotated[Mri, subcommand("mri")]
         | Annotated[Wsi, subcommand("wsi")]
         | Annotated[Manifest, subcommand("manifest")]
+        | Annotated[Batch, subcommand("batch")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[View, subcommand("view")]
         | Annotated[Bench, subcommand("bench")]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from medconsist.cli.batch_options import Batching
 from medconsist.cli.mri_train import ImportWeights, Train
-from medconsist.cli.options import Common, Computing
+from medconsist.cli.options import Common
 from medconsist.errors import RefusedInputError
 
 if TYPE_CHECKING:  # the room imports nothing heavy
@@ -21,18 +22,20 @@ __all__ = ["Evaluate", "Mri", "Reconstruct", "Simulate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruct(Computing):
-    """Reconstruct one k-space file and write a result with its trust record.
+class Reconstruct(Batching):
+    """Reconstruct k-space files and write a result with its trust record for each.
 
-    INPUT is a NumPy array (.npy), a BART pair (.cfl/.hdr), Siemens twix (.dat), or HDF5 of
-    fastMRI, ISMRMRD, CMRxRecon or SKM-TEA, fully sampled or undersampled; the sampling mask is
-    taken from the file or from its zeros. A network (cirim) is judged against cs on withheld
+    INPUT is one or more files, or a manifest (.csv, .parquet) with a row for each. A file is a
+    NumPy array (.npy), a BART pair (.cfl/.hdr), Siemens twix (.dat), or HDF5 of fastMRI, ISMRMRD,
+    CMRxRecon or SKM-TEA, fully sampled or undersampled; the sampling mask is taken from the file
+    or from its zeros. A network (cirim) is judged against cs on withheld
     samples and stands second where it is worse. A second run with the same input and settings
-    computes nothing and shows that result as the current one.
+    computes nothing and shows that result as the current one. Several files are a batch, by
+    default with --engine local; one file is, if --engine is given.
     """
 
-    input: Annotated[Positional[Path], arg(metavar="INPUT")]
-    """K-space file."""
+    inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")]
+    """K-space files, or one manifest."""
     out: Path
     """Folder of results; made if it is not there."""
     method: Literal["cs", "cgsense", "zerofilled", "cirim"] = "cs"
@@ -72,15 +75,27 @@ class Reconstruct(Computing):
     def run(self) -> int:
         """Reconstruct, write, and print where the result is."""
         self.set_up()
+        from medconsist.manifests.case_manifest import is_manifest
+
+        if self.engine is not None or len(self.inputs) != 1 or is_manifest(self.inputs[0]):
+            return self._run_batch()
         from medconsist.mri.report import as_json, as_text
         from medconsist.mri.task import reconstruct_file
 
-        outcome = reconstruct_file(self._job())
+        outcome = reconstruct_file(self._job(self.inputs[0]))
         text = json.dumps(as_json(outcome)) if self.json else as_text(outcome)
         sys.stdout.write(f"{text}\n")
         return 0
 
-    def _job(self) -> "Job":
+    def _run_batch(self) -> int:
+        from medconsist.mri.batch import ReconstructWork, scan_cases
+
+        job = self._job(Path("input"))  # each case has its own
+        cases = scan_cases(job, self.inputs)
+        work, engine = ReconstructWork(job=job), self.engine or "local"
+        return self.run_cases(work, cases, out=self.out, study=self.study, engine=engine)
+
+    def _job(self, path: Path) -> "Job":
         from medconsist.mri.espirit import EspiritConfig
         from medconsist.mri.prepare import PrepareConfig
         from medconsist.mri.settings import Reconstruction
@@ -91,8 +106,8 @@ class Reconstruct(Computing):
             raise RefusedInputError(msg)
         espirit = EspiritConfig(sets=self.map_sets)
         return Job(
-            input=self.input,
-            out=self.out,
+            input=path,
+            out=self.out.absolute(),
             mask=self.mask,
             maps=self.maps,
             budget_bytes=int(self.budget_gib * 2**30),

@@ -2,17 +2,22 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from medconsist.cli.options import Common, Computing
+from medconsist.cli.batch_options import Batching
+from medconsist.cli.options import Common
 
 if TYPE_CHECKING:  # the room imports nothing heavy
+    from medconsist.batch.work import Case
+    from medconsist.wsi.batch import EmbedWork
     from medconsist.wsi.encoders.encoder import Encoder
     from medconsist.wsi.settings import Embedding
+    from medconsist.wsi.task import SlideJob
 
 __all__ = ["Doctor", "Embed", "Export", "Simulate", "Wsi"]
 
@@ -20,13 +25,13 @@ Stain = Literal["he", "ihc", "fluorescence", "any"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embed(Computing):
+class Embed(Batching):
     """Cut slides into tiles of equal microns and store the features of those with tissue.
 
     INPUT is one or more slides, or a manifest (.csv, .parquet) with a row for each slide. A slide
     that cannot be used is named with its reason and the others go on (exit code 3). A second run
     with the same slides, encoder and settings computes nothing; one that was killed goes on behind
-    the last stored block of tiles.
+    the last stored block of tiles. Many slides are a batch: --engine.
     """
 
     inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")]
@@ -54,7 +59,7 @@ class Embed(Computing):
         bool, arg(help="Refuse a slide of another stain instead of flagging it.")
     ] = False
     upsampling: Annotated[bool, arg(help="Allow tiles finer than the slide.")] = False
-    engine: Literal["auto", "openslide", "direct", "cucim"] = "auto"
+    decoder: Literal["auto", "openslide", "direct", "cucim"] = "auto"
     """What decodes; auto takes the direct engine where it gives the pixels of OpenSlide."""
     batch: int = 64
     """Most tiles at once; halved where memory runs out."""
@@ -68,15 +73,38 @@ class Embed(Computing):
     def run(self) -> int:
         """Embed, and print where the results are."""
         self.set_up()
-        from medconsist.wsi.jobs import Done, embed_all, slide_jobs
+        if self.engine is not None:
+            return self._run_batch(self.engine)
+        from medconsist.wsi.jobs import Done, embed_all
         from medconsist.wsi.report import as_json, as_text
-        from medconsist.wsi.task import DEFAULT_THREADS, embed_slide
+        from medconsist.wsi.task import embed_slide
 
-        jobs = slide_jobs(
+        jobs = self._jobs(self._make()(device=self.device))
+        # a slide alone ends with its own error, as every command with one input does
+        done = Done((embed_slide(jobs[0]),), ()) if len(jobs) == 1 else embed_all(jobs)
+        sys.stdout.write((json.dumps(as_json(done)) if self.json else as_text(done)) + "\n")
+        return done.exit_code
+
+    def _run_batch(self, engine: str) -> int:
+        work, cases = self._work()
+        return self.run_cases(work, cases, out=self.out, study=self.study, engine=engine)
+
+    def _work(self) -> "tuple[EmbedWork, list[Case]]":
+        from medconsist.wsi.batch import EmbedWork, slide_cases
+
+        make = self._make()
+        jobs = self._jobs(make(device="cpu"))  # refused here, before any worker loads it
+        return EmbedWork.of(jobs[0], make=make), slide_cases(jobs)
+
+    def _jobs(self, encoder: "Encoder") -> "list[SlideJob]":
+        from medconsist.wsi.jobs import slide_jobs
+        from medconsist.wsi.task import DEFAULT_THREADS
+
+        return slide_jobs(
             self.inputs,
             out=self.out,
             settings=self._settings(),
-            encoder=self._encoder(),
+            encoder=encoder,
             batch=self.batch,
             threads=self.threads or DEFAULT_THREADS,
             study=self.study,
@@ -84,17 +112,14 @@ class Embed(Computing):
             case=self.case,
             mpp=self.mpp,
         )
-        # a slide alone ends with its own error, as every command with one input does
-        done = Done((embed_slide(jobs[0]),), ()) if len(jobs) == 1 else embed_all(jobs)
-        sys.stdout.write((json.dumps(as_json(done)) if self.json else as_text(done)) + "\n")
-        return done.exit_code
 
-    def _encoder(self) -> "Encoder":
+    def _make(self) -> "Callable[..., Encoder]":
+        from functools import partial
+
         from medconsist.wsi.encoders.choice import make_encoder
 
-        return make_encoder(
-            self.encoder, weights=self.weights, device=self.device, precision=self.precision
-        )
+        weights = None if self.weights is None else self.weights.absolute()
+        return partial(make_encoder, self.encoder, weights=weights, precision=self.precision)
 
     def _settings(self) -> "Embedding":
         from medconsist.wsi.settings import Embedding
@@ -105,7 +130,7 @@ class Embed(Computing):
             min_tissue=self.min_tissue,
             stains=None if self.stain == "any" else (self.stain,),
             other_stain="refuse" if self.refuse_other_stain else "flag",
-            engine=self.engine,
+            engine=self.decoder,
             upsampling=self.upsampling,
         )
 

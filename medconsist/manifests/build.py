@@ -102,12 +102,12 @@ def build_manifest(
     data = manifest_bytes(rows, out)
     _require_sound(rows)
     _write(out, data)
-    left_out = f"{doubles} links to files that are listed already were left out."
+    left_out = f"Files found again by a link or another folder: {doubles}; each is listed once."
     return Built(out, rows, (*naming.sentences, *([left_out] if doubles else [])))
 
 
 def _found(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[tuple[Path, Path]], int]:
-    """Return folder and file pairs, each file once, and how many links were left out."""
+    """Return folder and file pairs, each file once, and how many were found again."""
     pairs = list(_pairs(folders, patterns))
     once = dict[str, tuple[Path, Path]]()
     for folder, path in pairs:

@@ -10,6 +10,7 @@ from medconsist.manifests.table import Table
 __all__ = ["parquet_table"]
 
 _NUMBERS = ("mpp",)
+MOST_ROWS = 1_000_000  # a compressed file of 40 kB can claim 20 million
 
 
 def parquet_table(data: bytes) -> Table:
@@ -25,7 +26,14 @@ def parquet_table(data: bytes) -> Table:
     """
     parquet, arrow = (require(name, extra="wsi") for name in ("pyarrow.parquet", "pyarrow"))
     try:
-        stored = parquet.read_table(io.BytesIO(data))
+        file = parquet.ParquetFile(io.BytesIO(data))
+        rows, width = file.metadata.num_rows, len(file.schema_arrow.names)
+        if rows > MOST_ROWS or not width:
+            fault = f"the table has {rows} rows and {width} columns, allowed are {MOST_ROWS} rows "
+            fault += "and one column or more; is it a manifest?"
+            return Table(problems=(problem_at(None, None, fault),))
+        stored = file.read()
+        stored.validate(full=True)  # text that is no UTF-8 passes the reader
     except (arrow.ArrowException, OSError) as error:
         said = " ".join(str(error).split())[:200]
         fault = f"the file cannot be read as Parquet ({said}); write it again."

@@ -53,9 +53,10 @@ class Job:
     ----------
     input, mask, maps
         Files; mask and maps may be None.
-    out, study, case, patient
+    out, study, case, patient, item
         The result is ``out/study/case/<key>``; ids are opaque. The case is by default the name of
-        the file, the patient that of the case's other results, else the case.
+        the file, the patient that of the case's other results, else the case. The item is by
+        default the frame, if one was asked for.
     reconstruction
         See its class.
     device
@@ -80,6 +81,7 @@ class Job:
     study: str = "mri"
     case: str | None = None
     patient: str | None = None
+    item: str | None = None
     device: str = "cpu"
     budget_bytes: int = DEFAULT_BUDGET_BYTES
     frame: int | None = None
@@ -87,7 +89,11 @@ class Job:
     def __post_init__(self) -> None:
         if self.maps is not None:
             self.reconstruction.refuse_unused_maps()
-        for what, value in {"study": self.study, "patient": self.patient}.items():
+        for what, value in {
+            "study": self.study,
+            "patient": self.patient,
+            "item": self.item,
+        }.items():
             if value is not None:
                 safe_id(value, what=f"{what} id")
         try:
@@ -102,6 +108,23 @@ class Job:
         if self.case is not None:
             return self.case
         return self.input.name.removesuffix("".join(self.input.suffixes[-1:]))
+
+    @property
+    def item_id(self) -> str | None:
+        """The item id: as given, else that of the frame; None if there is neither."""
+        if self.item is not None or self.frame is None:
+            return self.item
+        return f"frame-{self.frame}"
+
+    def key(self, digests: Mapping[str, str]) -> str:
+        """Return the key of the result of files with these `input_digests`."""
+        model = self.reconstruction.method.weights
+        return result_key(
+            inputs=digests,
+            config=self.as_config(),
+            model_sha256=None if model is None else model.sha256,
+            result_version=RESULT_VERSION,
+        )
 
     def as_config(self) -> dict[str, Any]:
         """Return what decides the bytes apart from the input, as plain JSON values."""
@@ -150,13 +173,7 @@ def reconstruct_file(job: Job) -> Outcome:
             job.input, mask=job.mask, budget_bytes=job.budget_bytes, frame=job.frame
         ).to(job.device)
     config, digests = job.as_config(), job.input_digests()
-    model = job.reconstruction.method.weights
-    key = result_key(
-        inputs=digests,
-        config=config,
-        model_sha256=None if model is None else model.sha256,
-        result_version=RESULT_VERSION,
-    )
+    key = job.key(digests)
     store = ResultStore(job.out, job.study)
     other = same_file(digests, role="kspace", what="k-space file", name=str(job.input))
     patient = owner_of_case(
@@ -178,10 +195,10 @@ def reconstruct_file(job: Job) -> Outcome:
         ResultFields,
         kind=KIND,
         patient=patient,
-        item=None if job.frame is None else f"frame-{job.frame}",
+        item=job.item_id,
         inputs=digests,
         config=config,
-        model=model,
+        model=job.reconstruction.method.weights,
         result_version=RESULT_VERSION,
         seed=job.reconstruction.seed,
         device=job.device,

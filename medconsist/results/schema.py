@@ -44,6 +44,8 @@ Affine = tuple[Row, Row, Row, Row]
 
 SIMULATION_TRAINED = "simulation-trained"
 _UNSEALED = "0" * 64
+_NEWEST: Literal[3] = 3
+_VERSION = re.compile(rb'^  "schema_version": ([0-9]{1,9}),', re.MULTILINE)
 # Two blanks: the key of the outermost object. A string cannot hold a line break of its own.
 _SEAL = re.compile(rb'^  "content_sha256": "([0-9a-f]{64})"', re.MULTILINE)
 
@@ -342,7 +344,7 @@ class Result(ResultFields):
     ['arrays', 'case', 'content_sha256', 'schema_version', 'study']
     """
 
-    schema_version: Literal[1, 2, 3] = 3
+    schema_version: Literal[1, 2, 3] = _NEWEST
     study: Identifier
     case: Identifier
     arrays: tuple[ArrayRecord, ...]
@@ -386,7 +388,18 @@ def read_result(data: bytes, *, source: str) -> Result:
     try:
         return read_record(Result, data, source=source)
     except RefusedInputError as error:
-        raise CorruptResultError(str(error)) from error
+        raise CorruptResultError(_newer(data, source) or str(error)) from error
+
+
+def _newer(data: bytes, source: str) -> str:
+    """Return what to say of a newer layout, of which the first new key says little."""
+    found = _VERSION.search(data)
+    if found is None or int(found[1]) <= _NEWEST:
+        return ""
+    return (
+        f"{source}: 'schema_version' is not allowed: {int(found[1])}, read here are 1 to "
+        f"{_NEWEST}. A newer medconsist wrote it, and it may be sound: read it with that one."
+    )
 
 
 def _with_seal(data: bytes, digest: str) -> bytes:

@@ -178,7 +178,7 @@ class ResultStore:
 
     def keys(self, case: str) -> list[str]:
         """Return the keys of all finished results of a case, sorted; not verified."""
-        folder = self._case(case)
+        folder = self.case_path(case)
         names = [name for name in _folders(folder) if is_key(name)]
         return [name for name in names if (folder / name / RESULT_NAME).is_file()]
 
@@ -190,7 +190,7 @@ class ResultStore:
         CorruptResultError
             If the pointer is not as it was written.
         """
-        path = self._case(case) / _CURRENT
+        path = self.case_path(case) / _CURRENT
         if not path.is_file():
             return None
         try:
@@ -212,7 +212,7 @@ class ResultStore:
         target = self._at(case, key)
         target.read()
         refuse_corrupt(target)
-        path = self._case(case) / _CURRENT
+        path = self.case_path(case) / _CURRENT
         if not path.is_file() or path.read_bytes() != f"{key}\n".encode():
             atomic_write_bytes(path, f"{key}\n".encode())
 
@@ -270,9 +270,6 @@ class ResultStore:
         line = HistoryLine(case=result.case, key=result.key, group=group, scores=scores)
         return self.history.append(line)
 
-    def _case(self, case: str) -> Path:
-        return self.root / self.study / safe_id(case, what="case id")
-
     def case_path(self, case: str) -> Path:
         """Return the folder of a case, which may not be there yet; hidden names in it are free.
 
@@ -295,11 +292,3 @@ def studies(root: Path) -> list[str]:
 
 def _folders(path: Path) -> list[str]:
     return sorted(child.name for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
-
-
-def _is_name(name: str) -> bool:
-    try:
-        safe_id(name)
-    except RefusedInputError:
-        return False
-    return True

@@ -1,7 +1,5 @@
-"""Memory that is written again and again: in huge pages, and of batches that nobody holds."""
+"""Memory of batches: a block is used again when nobody holds it any more."""
 
-import math
-import mmap
 import weakref
 from collections import deque
 from typing import Any
@@ -11,37 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Buffers", "huge"]
+from medconsist.tiling.huge_pages import huge
 
-_HUGE = 2 << 20
-
-
-def huge(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return an uninitialised array in huge pages, where the system has such, one item off a page.
-
-    Off on purpose: into memory that is aligned to its vectors libjpeg-turbo writes past the cache.
-    What is then read from it comes from memory: decoding took 11 % longer, and copying a decoded
-    tile 40 us instead of 23 us (256 px tiles, 163 us of decoding each).
-
-    Parameters
-    ----------
-    shape, dtype
-        Of the array.
-
-    Examples
-    --------
-    >>> huge((2, 3), np.dtype(np.uint8)).shape
-    (2, 3)
-    """
-    size = math.prod(shape) * dtype.itemsize
-    # Two pages more than needed, so that a page boundary can be found in it.
-    pages = mmap.mmap(-1, (size // _HUGE + 2) * _HUGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    block = np.frombuffer(pages, np.uint8)
-    start = -block.ctypes.data % _HUGE + dtype.itemsize
-    return block[start : start + size].view(dtype).reshape(shape)
-
+__all__ = ["Buffers"]
 
 class Buffers:
     """A pool of equal blocks; a block comes back when the last tensor on it is gone.

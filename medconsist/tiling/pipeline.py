@@ -17,7 +17,8 @@ from typing import Any
 import numpy.typing as npt
 
 from medconsist.errors import RefusedInputError
-from medconsist.tiling.buffers import Buffers, huge
+from medconsist.tiling.buffers import Buffers
+from medconsist.tiling.huge_pages import huge
 from medconsist.tiling.source import Job, Place, Source
 
 __all__ = ["Pipeline", "Times"]

@@ -1,6 +1,7 @@
 """Tensors by name out of a weights file that another program wrote; no program is ever run."""
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,10 @@ _ZIP = b"PK\x03\x04"
 # Protocols that torch never writes outside an archive.
 _PICKLED = (b"\x80\x03", b"\x80\x04", b"\x80\x05")
 # What torch's reader raises on bytes that are no archive, or half of one.
-_UNREADABLE = (EOFError, OSError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
+_UNREADABLE = (
+    *(EOFError, OSError, RuntimeError, ValueError, LookupError, AttributeError, TypeError),
+    *(AssertionError, ArithmeticError, struct.error),
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def read_foreign(path: Path) -> ForeignWeights:
     TruncatedFileError
         It ends before its own claim.
     RefusedInputError
-        Another kind of file, or more than tensors by name.
+        Another kind of file, more than tensors by name, or a tensor that is not dense.
     """
     if not path.is_file():
         msg = f"{path} does not exist or is no file. Check the path of the weights."
@@ -98,6 +102,13 @@ def read_foreign(path: Path) -> ForeignWeights:
     ):
         msg = f"{path} holds more than tensors by name; allowed: the state dict of a network."
         raise RefusedInputError(msg)
+    for name, tensor in held.items():
+        if not _is_plain(tensor):
+            msg = (
+                f"{path}: {name} is no plain tensor (sparse, quantised, without values, or larger "
+                "than what is stored). Save dense tensors with safetensors, and use that file."
+            )
+            raise RefusedInputError(msg)
     return ForeignWeights(dict(held), left_out, metadata, sha256_of_path(path.resolve()))
 
 
@@ -123,11 +134,14 @@ def read_torch_file(path: Path) -> Any:  # noqa: ANN401 - judged by the caller
     TruncatedFileError
         It is empty, or ends before its own claim.
     RefusedInputError
-        Another kind of file.
+        Another kind of file, or an archive that another program packed anew.
     """
-    whole = zipfile.is_zipfile(path)
     with storage_errors(path, doing="read"), path.open("rb") as file:
         start = file.read(len(_ZIP))
+        whole = zipfile.is_zipfile(file)
+    if whole and _is_compressed(path):
+        msg = f"{path} is a compressed archive; torch compresses none. Use the file as it was made."
+        raise RefusedInputError(msg)
     if start.startswith(_PICKLED):
         raise UnsafeFileError(_could_run(path))
     try:
@@ -142,6 +156,21 @@ def read_torch_file(path: Path) -> Any:  # noqa: ANN401 - judged by the caller
             raise TruncatedFileError(msg) from error
         msg = f"{path} is neither safetensors nor a torch file of tensors: {_first_line(error)}."
         raise RefusedInputError(msg) from error
+
+
+def _is_compressed(path: Path) -> bool:
+    """Return whether mapped bytes would be packed ones, taken for numbers without a word."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
+    except (zipfile.BadZipFile, *_UNREADABLE):
+        return False  # for torch to refuse
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    if tensor.is_nested or tensor.is_quantized or tensor.layout is not torch.strided:
+        return False
+    return tensor.device.type == "cpu" and tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
 def _could_run(path: Path) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medconsist.errors import CorruptResultError, MedconsistError
+from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore
 from medconsist.viewing.numbers import key_label
 
-__all__ = ["CaseLine", "KeyLine", "case_lines", "find", "key_lines"]
+__all__ = ["CaseLine", "KeyLine", "case_lines", "find", "key_lines", "title_of"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ class CaseLine:
     @property
     def title(self) -> str:
         """Patient, case and item, as far as they have names of their own."""
-        names = dict.fromkeys(name for name in (self.patient, self.case, self.item) if name)
-        return " › ".join(names)
+        return title_of(self)
 
     @property
     def state(self) -> str:
@@ -71,6 +71,15 @@ class KeyLine:
     key: str
     label: str
     current: bool
+
+
+def title_of(owner: CaseLine | Result) -> str:
+    """Return patient, case and item, each once, as far as they have names of their own.
+
+    A case may hold several slides: a result is named by its own item, not by that of its case.
+    """
+    names = dict.fromkeys(name for name in (owner.patient, owner.case, owner.item) if name)
+    return " › ".join(names)
 
 
 def case_lines(store: ResultStore) -> list[CaseLine]:

@@ -105,6 +105,7 @@ def key_label(result: Result, *, current: bool) -> str:
     named = method_of(result, "reconstruction") is not None
     words = [
         "current" if current else "older",
+        *([result.item] if result.item not in (None, result.case) else []),
         labelled_method(result, "reconstruction") if named else result.kind,
         *_second(result),
         result.times.finished.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -106,6 +106,9 @@ def open_slide_reading(stored: StoredResult) -> SlideReading:
     for role, array in read.items():
         if array is None:
             continue
+        if not _comparable(records[role], record):
+            problems.append(f"{role} is not drawn: where it lies on the overview is unknown.")
+            continue
         placed = _on_grid(array, records[role].place, record.place, overview.shape[:2])
         if placed.dtype == np.bool_:
             regions[role] = placed
@@ -151,6 +154,13 @@ def _read(stored: StoredResult, role: str, problems: list[str]) -> np.ndarray | 
         return None
     array.flags.writeable = False
     return array
+
+
+def _comparable(one: ArrayRecord, other: ArrayRecord) -> bool:
+    """Say whether two arrays lie on the same thing; without places, whether they are one grid."""
+    if one.place is None or other.place is None:
+        return one.shape[:2] == other.shape[:2]
+    return (one.place.of, one.place.unit) == (other.place.of, other.place.unit)
 
 
 def _on_grid(

@@ -6,26 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from medconsist.errors import MedconsistError, NoMppError, NoTissueError
+from medconsist.errors import MedconsistError
 from medconsist.results.tables import aligned
 from medconsist.tiling.loader import TileLoader
 from medconsist.wsi.bench.rho import Rho, compared, loader_pass, streams_of
-from medconsist.wsi.look import grid_of
-from medconsist.wsi.mpp import Mpp
+from medconsist.wsi.look import Look, look_at
 from medconsist.wsi.readers.direct import DirectSlide
 from medconsist.wsi.readers.open import open_slide
 from medconsist.wsi.settings import Embedding
 from medconsist.wsi.slide import Slide
 from medconsist.wsi.storage import storage_of
 from medconsist.wsi.tile_grid import TileGrid
-from medconsist.wsi.tissue.mask import require_tissue, tissue_mask
-from medconsist.wsi.tissue.overview import overview
-from medconsist.wsi.tissue.tiles import tissue_tiles
 
 __all__ = ["Examination", "Problem", "examine"]
 
 _TIMED_TILES = 400  # some 0.1 to 1 core-seconds a pass
-_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -111,9 +106,12 @@ def examine(
     ------
     MissingInputError
         There is no such file: nothing can be said of it.
+    NoMppError
+        ``target_mpp`` is not plausible.
     """
+    settings = Embedding(target_mpp=target_mpp)
     found = Examination(path)
-    stored = [one.words for one in storage_of(path)] if path.is_file() else []
+    stored = [one.words for one in storage_of(path)]
     try:
         slide = open_slide(path)
     except FileNotFoundError:
@@ -128,14 +126,9 @@ def examine(
         try:
             known = slide.facts.mpp(given=mpp)
             found.findings["microns per pixel"] = f"{known.x:.6g} x {known.y:.6g} ({known.source})"
-            settings = Embedding(target_mpp=target_mpp)
-            settings.refuse_upsampling(known)
-            grid = grid_of(slide, mpp=known, tile_px=tile_px, settings=settings)
-            _tissue(found, slide, known, grid, settings)
-        except NoMppError as error:
-            found.findings["microns per pixel"] = "unknown"
-            found.problems.append(Problem(error.reason, str(error)))
+            _tissue(found, slide, look_at(slide, mpp=known, tile_px=tile_px, settings=settings))
         except MedconsistError as error:
+            found.findings.setdefault("microns per pixel", "unknown")
             found.problems.append(Problem(error.reason, str(error)))
     return found
 
@@ -162,22 +155,22 @@ def _describe(found: Examination, slide: Slide, stored: list[str]) -> None:
         found.findings["notes"] = list(slide.notes)
 
 
-def _tissue(
-    found: Examination, slide: Slide, mpp: Mpp, grid: TileGrid, settings: Embedding
-) -> None:
-    """Add the stain, the tissue, and how long its tiles take."""
-    small = overview(slide, mpp=mpp)
-    tissue = tissue_mask(small)
+def _tissue(found: Examination, slide: Slide, look: Look) -> None:
+    """Add the stain, the tissue and its flags, and how long its tiles take."""
+    tissue, grid, items = look.tissue, look.grid, look.choice.items
     found.findings["stain"] = f"{tissue.stain.kind} ({tissue.stain.reason})"
     found.findings["tissue"] = f"{tissue.area_mm2:.4g} mm^2"
-    require_tissue(small, tissue)
-    choice = tissue_tiles(grid, tissue.mask, small.affine, min_tissue=settings.min_tissue)
+    found.findings["flags"] = [
+        f"{name}: {share:.1%} of the tissue"
+        for name, share in look.quality.shares.items()
+        if share is not None
+    ]
     size = f"{grid.tile_px} px at {grid.target_mpp:g} um/px"
-    found.findings["tiles"] = f"{len(choice.items)} of {len(grid)} with tissue, {size}"
-    if not len(choice.items):
-        msg = f"no tile of {size} holds {settings.min_tissue:.0%} tissue."
-        raise NoTissueError(msg)
-    _time(found, slide, grid, choice.items)
+    found.findings["tiles"] = f"{len(items)} of {len(grid)} with tissue, {size}"
+    notes = [*found.findings.get("notes", []), *look.notes]
+    if notes:
+        found.findings["notes"] = notes
+    _time(found, slide, grid, items)
 
 
 def _time(found: Examination, slide: Slide, grid: TileGrid, items: np.ndarray) -> None:

@@ -29,7 +29,7 @@ MAX_BYTES = 1 << 28  # parsed JSON takes some ten times its size
 _OURS = "medconsist"
 _UNIT = "level-0 px"
 _LARGEST = 1e15  # neither a coordinate nor a measurement is; float64 counts pixels exactly up to it
-_KINDS: Mapping[object, Kind] = {kind: kind for kind in get_args(Kind)}
+_KINDS: Mapping[str, Kind] = {kind: kind for kind in get_args(Kind)}
 
 
 def write_geojson(
@@ -202,7 +202,7 @@ def _region(feature: object, left: int, top: int, where: str) -> Region:
             name=name,
             colour=colour,
             measurements=dict(_measurements(properties.get("measurements"), where)),
-            kind=_KINDS.get(properties.get("objectType"), "annotation"),
+            kind=_KINDS.get(str(properties.get("objectType")), "annotation"),
         )
     except RefusedInputError as error:
         msg = f"{where}: {error}"

@@ -156,7 +156,7 @@ def heat_map(grid: TileGrid, items: Items, values: npt.NDArray[Any]) -> HeatMap:
     shape = (int(spans[0].max()), int(spans[1].max()))
     (top, bottom), (left, right) = (spans[axis][indices[:, axis]].T for axis in (0, 1))
     total, count = np.zeros(shape), np.zeros(shape)
-    # One pass for each cell within a tile, at most about 64, over all tiles at once.
+    # One pass over all tiles for each cell within one: 64, more if they overlap by over 7/8.
     for down, across in np.ndindex(*(int((one[:, 1] - one[:, 0]).max()) for one in spans)):
         inside = (top + down < bottom) & (left + across < right)
         cells = (top + down)[inside], (left + across)[inside]

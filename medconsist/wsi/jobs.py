@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medconsist.batch.attempt import no_room
 from medconsist.errors import MedconsistError, MissingInputError, RefusedInputError
 from medconsist.manifests.case_manifest import is_manifest, read_case_manifest
 from medconsist.results.cases import Outcome
@@ -111,13 +112,24 @@ def _of_manifest(inputs: Sequence[Path], common: Mapping[str, Any]) -> list[Slid
 
 
 def embed_all(jobs: Sequence[SlideJob]) -> Done:
-    """Embed slide after slide; an error of one is recorded and the next one begins."""
+    """Embed slide after slide; an error of one is named and the next one begins.
+
+    For a few slides, in this process, without records of failures; many are a batch, see
+    `medconsist.wsi.batch`.
+
+    Raises
+    ------
+    StorageError
+        No further slide could be stored: the disk is full or read-only.
+    """
     outcomes, refused = list[Outcome](), list[Refused]()
     for number, job in enumerate(jobs, start=1):
         logger.info("slide %d of %d: %s ...", number, len(jobs), job.slide)
         try:
             outcomes.append(embed_slide(job))
         except MedconsistError as error:
+            if len(jobs) > 1 and no_room(error):
+                raise
             logger.info("%s is left out (%s): %s", job.slide, error.reason, error)
             refused.append(Refused(job.slide, error.reason, str(error), error.exit_code))
     return Done(tuple(outcomes), tuple(refused))

@@ -14,6 +14,7 @@ from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.tiling.grid import Items
 from medconsist.wsi.heatmap import HeatMap
 from medconsist.wsi.tile_grid import TileGrid
+from medconsist.wsi.tissue.polygons import pixel_polygons, placed
 
 __all__ = [
     "Geometry",
@@ -135,20 +136,12 @@ def contour_regions(shown: HeatMap, *, name: str, threshold: float | int) -> lis
     threshold
         Of the value.
     """
-    shapely = require("shapely", extra="wsi")
     above = shown.values >= threshold
-    runs = _runs(above)
-    if not len(runs):
-        return []
-    # United as whole numbers, then moved: neighbours share their corners exactly.
-    # Simplified by 0: only points within a straight border go.
-    whole = shapely.simplify(shapely.union_all(shapely.box(*runs.T)), 0)
-    pieces = shapely.get_parts(whole)
     regions = []
-    for piece in pieces:
+    for piece in pixel_polygons(above):
         inside = _values_inside(shown.values, above, piece)
         numbers = {f"{name} mean": float(inside.mean()), f"{name} max": float(inside.max())}
-        moved = shapely.transform(piece, lambda xy: shown.affine.to_place(xy[:, ::-1])[:, ::-1])
+        moved = placed(piece, shown.affine)
         regions.append(Region(geometry=moved, name=name, measurements=numbers))
     return regions
 
@@ -204,14 +197,6 @@ def _near(grid: TileGrid, bounds: tuple[float, float, float, float]) -> npt.NDAr
     chosen_rows = np.flatnonzero((down[:, 3] >= top) & (down[:, 1] <= bottom))
     chosen_columns = np.flatnonzero((across[:, 2] >= left) & (across[:, 0] <= right))
     return (chosen_rows[:, None] * columns + chosen_columns).ravel()
-
-
-def _runs(above: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return the runs of true cells along rows as x0, y0, x1, y1; fewer boxes to unite."""
-    edges = np.diff(np.pad(above, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    row, begin = np.nonzero(edges == 1)
-    _, end = np.nonzero(edges == -1)
-    return np.stack([begin, row, end, row + 1], axis=1)
 
 
 def _values_inside(

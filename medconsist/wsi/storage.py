@@ -1,12 +1,18 @@
 """How the levels of a slide are stored: compression, colours, tiles, as the file itself says."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medconsist._extras import require
+from medconsist.errors import MedconsistError
+from medconsist.wsi.readers.content import Content
+from medconsist.wsi.readers.probe import check_file
 
 __all__ = ["StoredAs", "storage_of"]
+
+_SENSELESS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -42,26 +48,28 @@ class StoredAs:
 
 
 def storage_of(path: Path) -> tuple[StoredAs, ...]:
-    """Return every image of a TIFF file in its order; none for another kind of file.
+    """Return every image of a TIFF file in its order; none if it is broken or no TIFF.
 
     What the tags say; the JPEG streams decide how they are decoded.
     """
     tifffile = require("tifffile", extra="wsi")
     try:
+        if check_file(path) is not Content.TIFF:
+            return ()
         with tifffile.TiffFile(path) as tiff:
             return tuple(_stored(page) for page in tiff.pages)
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OverflowError):
+    # A structure that adds up may still hold a tag of the wrong type, or of no sense.
+    except (MedconsistError, tifffile.TiffFileError, struct.error, *_SENSELESS):
         return ()
 
 
 def _stored(page: Any) -> StoredAs:  # noqa: ANN401  a page of tifffile, imported when needed
-    tiled = page.is_tiled
     return StoredAs(
         width=page.imagewidth,
         height=page.imagelength,
         compression=_name(page.compression),
         photometric=_name(page.photometric),
-        tile=(page.tilewidth, page.tilelength) if tiled else None,
+        tile=(page.tilewidth, page.tilelength) if page.is_tiled else None,
     )
 
 

@@ -38,7 +38,7 @@ from medconsist.wsi.encoders.encoder import Encoder
 from medconsist.wsi.feature_colours import feature_colours
 from medconsist.wsi.geojson import write_geojson
 from medconsist.wsi.look import Look, look_at
-from medconsist.wsi.mpp import Mpp
+from medconsist.wsi.mpp import Mpp, mpp_of
 from medconsist.wsi.readers.open import open_slide
 from medconsist.wsi.regions import Region
 from medconsist.wsi.settings import KIND, Embedding
@@ -50,6 +50,7 @@ __all__ = ["RESULT_VERSION", "SlideJob", "embed_slide"]
 
 RESULT_VERSION = 1  # raise it when the features or arrays of the same input and settings change
 DEFAULT_THREADS = 2
+ANOTHER_SCALE = 0.1  # share by which tiles may differ from those that an encoder was made for
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,9 @@ class SlideJob:
     Raises
     ------
     RefusedInputError
-        An id is not a safe name.
+        An id is not a safe name, or a number is below 1.
+    NoMppError
+        The given microns per pixel are not plausible.
     """
 
     slide: Path
@@ -93,6 +96,11 @@ class SlideJob:
     threads: int = DEFAULT_THREADS
 
     def __post_init__(self) -> None:
+        if min(self.batch, self.threads) < 1:
+            msg = f"batch and threads must be 1 or more, got {self.batch} and {self.threads}."
+            raise RefusedInputError(msg)
+        if self.mpp is not None:
+            mpp_of({}, given=self.mpp)
         for what, value in {
             "study": self.study,
             "patient": self.patient,
@@ -213,7 +221,7 @@ def embed_slide(job: SlideJob) -> Outcome:
                 times=Times(started=started, finished=datetime.now(UTC), steps_s=steps),
                 metrics=_metrics(look),
                 trust=TrustRecord(scores=scores),
-                notes=_notes(slide, look),
+                notes=_notes(slide, look, job.encoder),
             )
             with draft:
                 _write(draft, look, writer)
@@ -278,11 +286,11 @@ def _header(job: SlideJob, slide: Slide, look: Look, patient: str) -> BagHeader:
         bounds_x=0 if bounds is None else bounds.x,
         bounds_y=0 if bounds is None else bounds.y,
         engine=slide.engine,
-        notes=_notes(slide, look),
+        notes=_notes(slide, look, job.encoder),
     )
 
 
-def _notes(slide: Slide, look: Look) -> tuple[str, ...]:
+def _notes(slide: Slide, look: Look, encoder: Encoder) -> tuple[str, ...]:
     mpp = look.grid.mpp
     said = (
         f"Microns per pixel {mpp.x:.6g} x {mpp.y:.6g}, source: {mpp.source}.",
@@ -290,7 +298,19 @@ def _notes(slide: Slide, look: Look) -> tuple[str, ...]:
         f"Stain: {look.tissue.stain.kind} ({look.tissue.stain.reason}).",
     )
     drawn = slide.facts.properties.get("tiff.Software") == SOFTWARE
-    return (*said, *slide.notes, *look.notes, *((SIMULATED_NOTE,) if drawn else ()))
+    simulated = (SIMULATED_NOTE,) if drawn else ()
+    scale = _scale_notes(encoder, look.grid.target_mpp)
+    return (*said, *slide.notes, *look.notes, *scale, *simulated)
+
+
+def _scale_notes(encoder: Encoder, target_mpp: float | int) -> tuple[str, ...]:
+    made_at = encoder.mpp
+    if made_at is None or abs(target_mpp / made_at - 1) <= ANOTHER_SCALE:
+        return ()
+    return (
+        f"{encoder.name} was made for tiles of {made_at:g} um/px, these have {target_mpp:g}: its "
+        "features may mean something else.",
+    )
 
 
 def _embed(slide: Slide, look: Look, source: Source, job: SlideJob, writer: BagWriter) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
+from medconsist.manifests import parquet_file
 from medconsist.manifests.case_manifest import problems_of, read_case_manifest
 from medconsist.manifests.cases import CaseRow
 from medconsist.manifests.columns import cell_fault
@@ -217,4 +218,32 @@ def test_faults_of_parquet_name_their_place(
 def test_bytes_that_are_no_parquet_are_refused(folder: Path) -> None:
     (folder / "m.parquet").write_text("path\na.svs\n")
     with pytest.raises(RefusedInputError, match="cannot be read as Parquet"):
+        read_case_manifest(folder / "m.parquet")
+
+
+def test_a_parquet_file_of_no_column_or_too_many_rows_is_no_manifest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RefusedInputError, match="the table has 0 rows and 0 columns"):
+        read_case_manifest(write_parquet(folder / "m.parquet", {}))
+    monkeypatch.setattr(parquet_file, "MOST_ROWS", 1)
+    path = write_parquet(folder / "n.parquet", {"path": ["a.svs", "b.svs"]})
+    with pytest.raises(RefusedInputError, match="2 rows and 1 columns, allowed are 1 rows"):
+        read_case_manifest(path)
+
+
+def test_text_of_a_parquet_file_that_is_no_utf8_is_refused(folder: Path) -> None:
+    arrow = require("pyarrow", extra="wsi")
+    offsets, text = arrow.py_buffer(b"\0\0\0\0\2\0\0\0"), arrow.py_buffer(b"\xff\xfe")
+    column = arrow.Array.from_buffers(arrow.string(), 1, [None, offsets, text])
+    with pytest.raises(RefusedInputError, match=r"cannot be read as Parquet \(.*UTF8"):
+        read_case_manifest(write_parquet(folder / "m.parquet", {"path": column}))
+
+
+def test_a_parquet_column_that_stands_twice_is_named(folder: Path) -> None:
+    arrow, parquet = (require(name, extra="wsi") for name in ("pyarrow", "pyarrow.parquet"))
+    column = arrow.array(["a.svs"])
+    table = arrow.table([column, column], names=["path", "path"])
+    parquet.write_table(table, folder / "m.parquet")
+    with pytest.raises(RefusedInputError, match="column path: stands 2 times in the header"):
         read_case_manifest(folder / "m.parquet")

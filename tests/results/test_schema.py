@@ -122,7 +122,11 @@ def resealed(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
         ),
         (lambda v: v.pop("seed") and None, "fine"),
         (lambda v: v.pop("kind") and None, "the key 'kind' is missing"),
-        (lambda v: v.update(schema_version=4), "'schema_version' is not allowed"),
+        (
+            lambda v: v.update(schema_version=4, times={"new": 1}),
+            "'schema_version' is not allowed: 4, read here are 1 to 3. A newer medconsist",
+        ),
+        (lambda v: v.update(schema_version=0), "'schema_version' is not allowed"),
         (lambda v: v.update(case="../up"), "'case' is not allowed.*not a safe name"),
         (lambda v: v["arrays"][0].update(path="../up"), "'arrays.0.path' is not allowed"),
         (lambda v: v["arrays"].append(v["arrays"][0]), "must be unique"),

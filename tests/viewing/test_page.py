@@ -9,12 +9,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from medconsist import SIMULATED_NOTE
-from medconsist.results.store import ResultStore
+from medconsist.results.store import ResultStore, StoredResult
 from medconsist.results.trust import Score, TrustRecord
 from medconsist.viewing.launch import page
 from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.numbers import image_title
+from medconsist.viewing.slide_reading import REGIONS
 from tests.viewing.conftest import REASON, network_second
+from tests.viewing.slides import damage, embed_small
 
 WriteResult = Any
 SCORE = Score(name="share", value=0.1, unit="1", n=9, meaning="A share.")
@@ -295,6 +297,96 @@ def test_hostile_texts_are_shown_as_text(
     shown = words(opened(tmp_path, monkeypatch))
     assert "&lt;img src=//example.org" in shown
     assert "<img" not in shown
+
+
+@pytest.fixture(scope="module")
+def slides(
+    write_result: WriteResult, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, StoredResult]:
+    """A folder with a scan and a slide."""
+    root = tmp_path_factory.mktemp("slides") / "results"
+    write_result(root)
+    return root, embed_small(root)
+
+
+def test_a_slide_is_shown_with_its_regions_the_notice_and_a_badge(
+    slides: tuple[Path, StoredResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(slides[0], monkeypatch, study="wsi")
+    shown = words(app)
+    assert pane_titles(app) == ["Overview", "Regions", "Feature colours"]
+    assert "<h1>p-5 › biopsy</h1>" in shown
+    assert NOTICE in shown
+    assert "simulated, not a person" in shown
+    assert "quarters: no weights" in shown
+    assert "microns per pixel unknown" not in shown
+    assert shown.count('class="mc-ruler"') == 3
+    assert "Microns per pixel 1 x 1, source: aperio.MPP." in shown
+
+
+def test_regions_are_switched_on_and_off(
+    slides: tuple[Path, StoredResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(slides[0], monkeypatch, study="wsi")
+    assert [(box.key, box.value) for box in app.checkbox] == [(role, True) for role in REGIONS]
+    for role in REGIONS:
+        app.checkbox(key=role).uncheck().run()
+    assert "nothing marked" in words(app)
+    app.checkbox(key="pen").check().run()
+    assert re.search(r"<b>Regions</b><span[^>]*>Pen</span>", words(app))
+
+
+def test_scans_and_slides_stand_beside_each_other(
+    slides: tuple[Path, StoredResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(slides[0], monkeypatch)
+    assert "<h1>p-7 › scan-1</h1>" in words(app)
+    app.selectbox(key="study").select("wsi").run()
+    assert "<h1>p-5 › biopsy</h1>" in words(app)
+    app.selectbox(key="study").select("brain").run()
+    assert "Zero-filled" in pane_titles(app)
+
+
+def test_a_scan_and_a_slide_of_one_study_are_each_drawn_as_what_they_are(
+    write_result: WriteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(tmp_path / "results")
+    embed_small(tmp_path / "results", study="brain")
+    app = opened(tmp_path / "results", monkeypatch)
+    assert len(app.radio(key="case").options) == 2
+    assert pane_titles(app)[0] == "Overview"
+    app.radio(key="case").set_value("scan-1").run()
+    assert pane_titles(app)[0] == "Zero-filled"
+    app.radio(key="case").set_value("biopsy").run()
+    assert pane_titles(app)[0] == "Overview"
+
+
+def test_the_slides_of_a_case_are_told_apart_in_its_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("front", "back"):
+        embed_small(tmp_path / "results", name, case="case-1")
+    app = opened(tmp_path / "results", monkeypatch)
+    labels = app.selectbox(key="key case-1").options
+    assert [sum(name in label for label in labels) for name in ("front", "back")] == [1, 1]
+    for name in ("front", "back"):
+        (label,) = [label for label in labels if name in label]
+        app.selectbox(key="key case-1").select(label).run()
+        assert f"<h1>p-5 › case-1 › {name}</h1>" in words(app)
+
+
+@pytest.mark.parametrize("role", ["feature_colours", "pen", "overview"])
+def test_a_damaged_picture_of_a_slide_leaves_the_others(
+    role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = embed_small(tmp_path / "results")
+    damage(tmp_path / "results", stored, role)
+    app = opened(tmp_path / "results", monkeypatch)
+    assert f"{role} is not shown, the stored bytes are at fault." in words(app)
+    left = {"feature_colours": ["Overview", "Regions"], "overview": []}
+    assert pane_titles(app) == left.get(role, ["Overview", "Regions", "Feature colours"])
+    assert NOTICE in words(app)
+    assert "What the measurement says" in words(app)
 
 
 def images(app: AppTest) -> list[Any]:

@@ -19,9 +19,11 @@ from medconsist.results.store import ResultStore
 from medconsist.viewing.launch import command
 from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.reading import Reading, open_reading
+from medconsist.viewing.slide_reading import marked, open_slide_reading
 from medconsist.viewing.trust_maps import draw_map, style_of
 from medconsist.viewing.windowing import to_uint8
 from tests.viewing.conftest import REASON, network_second
+from tests.viewing.slides import embed_small
 
 pytestmark = pytest.mark.browser
 
@@ -32,12 +34,13 @@ WAIT_MS = 20_000
 
 @pytest.fixture(scope="module")
 def root(write_result: WriteResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("results")
+    folder: Path = tmp_path_factory.mktemp("page") / "results"
     write_result(folder, "scan-1")
     write_result(folder, "scan-2", fields={"patient": "p-9"})
     network = network_second()
     network["fields"]["patient"] = "p-99"
     write_result(folder, "scan-3", **network)
+    embed_small(folder)
     return folder
 
 
@@ -257,3 +260,53 @@ def luminance(colour: np.ndarray) -> float:
     share = colour / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+@pytest.fixture
+def slide_page(browser: Browser, address: str) -> Iterator[Watched]:
+    """The page of a slide, of a study of its own."""
+    watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
+    watched.page.goto(f"{address}/?study=wsi")
+    for title in ("Overview", "Regions", "Feature colours"):
+        expect(pane(watched.page, f"{title} of the slide")).to_be_visible(timeout=WAIT_MS)
+    yield watched
+    watched.page.close()
+
+
+def test_a_slide_is_drawn_pixel_for_pixel_and_asks_nobody_else(
+    slide_page: Watched, root: Path, address: str
+) -> None:
+    shown = open_slide_reading(ResultStore(root, "wsi").read("biopsy"))
+    assert shown.overview is not None
+    assert (pixels(slide_page, "Overview of the slide") == shown.overview).all()
+    for changed in (shown.overview[::-1], shown.overview[:, ::-1]):
+        assert (changed != shown.overview).any()  # the tissue can tell
+    drawn = pixels(slide_page, "Regions of the slide")
+    assert (drawn == marked(shown.overview, shown.regions)).all()
+    colours = pixels(slide_page, "Feature colours of the slide")
+    assert (colours == shown.maps["feature_colours"]).all()
+    box = pane(slide_page.page, "Overview of the slide").bounding_box()
+    assert box is not None
+    # The browser rounds both sides of the picture to its own grid.
+    assert box["height"] / box["width"] == pytest.approx(896 / 1024, rel=0.01)
+    own = (address, address.replace("http", "ws"), "data:", f"blob:{address}")
+    assert [url for url in slide_page.requests if not url.startswith(own)] == []
+    assert slide_page.errors == []
+    assert slide_page.page.get_by_text(NOTICE).count() >= 1
+    expect(slide_page.page.get_by_text("simulated, not a person")).to_be_visible()
+
+
+def test_a_region_of_a_slide_is_switched_off(slide_page: Watched, root: Path) -> None:
+    shown = open_slide_reading(ResultStore(root, "wsi").read("biopsy"))
+    assert shown.overview is not None
+    source = pane(slide_page.page, "Regions of the slide").evaluate("image => image.src")
+    slide_page.page.get_by_role("checkbox", name="Pen").focus()
+    slide_page.page.keyboard.press("Space")
+    slide_page.page.wait_for_function(
+        "([alt, old]) => document.querySelector(`img[alt='${alt}']`).src !== old",
+        arg=["Regions of the slide", source],
+    )
+    left = {role: mask for role, mask in shown.regions.items() if role != "pen"}
+    drawn = pixels(slide_page, "Regions of the slide")
+    assert (drawn == marked(shown.overview, left)).all()
+    assert slide_page.errors == []

@@ -41,6 +41,11 @@ class QuarterMeans(Encoder):
 def write_small_slide(path: Path, **changes: Any) -> Path:
     """Write a slide of 768 px a side at 0.5 um/px, a second or less to embed."""
     layout = "svs" if path.suffix == ".svs" else "tiff"
-    config = {"width": SIDE, "height": SIDE, "layout": layout, "quality": 95} | changes
+    config: dict[str, Any] = {
+        "width": SIDE,
+        "height": SIDE,
+        "layout": layout,
+        "quality": 95,
+    } | changes
     write_slide(path, SlideConfig(**config))
     return path

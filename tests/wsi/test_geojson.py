@@ -147,6 +147,14 @@ def test_failed_writing_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("said", [None, [], {}, 1, "brush"])
+def test_an_object_type_that_is_none_of_qupaths_is_an_annotation(
+    said: object, tmp_path: Path
+) -> None:
+    (one,) = read([feature(properties={"objectType": said})], tmp_path)
+    assert one.kind == "annotation"
+
+
 def test_forms_that_qupath_writes_are_read(tmp_path: Path) -> None:
     one = feature(
         id="0d2f",

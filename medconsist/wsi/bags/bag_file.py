@@ -1,15 +1,17 @@
 """A bag as one uncompressed safetensors file: whole or not there, sealed, read where it lies."""
 
 import hashlib
+import math
+import mmap as memory_map
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
+import torch
 from jaxtyping import Int32
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from medconsist._atomic import atomic_replace, storage_errors
@@ -32,6 +34,7 @@ __all__ = ["FORMAT", "BagFacts", "read_bag", "read_bag_facts", "stream_bag", "wr
 FORMAT = "medconsist-bag-1"
 _REMEDY = "Import a foreign bag first (CLAM, TRIDENT)."
 _KIND = FileKind(FORMAT, "bags", "its slide", _REMEDY)
+_TYPES = {"F16": torch.float16, "I32": torch.int32}
 _PIECE = 1 << 20
 _BLOCK_ROWS = 1024
 
@@ -151,8 +154,9 @@ def read_bag(path: Path, *, mmap: bool = True, verify: bool = True) -> Bag:
     path
         ``*.safetensors``.
     mmap
-        Leave the tensors in the file: a row is read when it is used. Their values must not be
-        changed, and the file must stay as it is meanwhile.
+        Leave the tensors in the file: a row is read when it is used. A file that is renamed over
+        it or removed meanwhile changes nothing here; one that is cut where it lies ends the
+        process, so the bytes themselves must stay.
     verify
         Compare every byte with the sha256 that was written with it, in one pass of 1 MiB pieces.
         False checks the head alone: for a file that was verified before, as one of a result.
@@ -170,12 +174,18 @@ def read_bag(path: Path, *, mmap: bool = True, verify: bool = True) -> Bag:
     RefusedInputError
         Another kind of file, or a header that does not fit; names the key.
     """
-    facts = read_bag_facts(path, verify=verify)
-    try:
-        with storage_errors(path, doing="read"):
-            tensors = _mapped(path) if mmap else safetensors.torch.load(path.read_bytes())
-    except (SafetensorError, KeyError) as error:
-        raise _altered(path) from error
+    # One open file from the first check to the last row: its path may name another one meanwhile.
+    with _opened(path) as file:
+        facts, start = _checked(path, file, verify=verify)
+        data: bytearray | memory_map.mmap
+        if mmap:
+            data = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_COPY)
+        else:
+            file.seek(0)
+            data = bytearray(file.read())
+    tensors = {
+        name: _tensor(data, place, start) for name, place in _layout(facts.tiles, facts.dim).items()
+    }
     bag = Bag(tensors["features"], tensors["coords"], tensors["index"], facts.header)
     if verify:
         bag.require_coords_of_grid()
@@ -190,22 +200,37 @@ def read_bag_facts(path: Path, *, verify: bool = False) -> BagFacts:
     MissingInputError, UnsafeFileError, TruncatedFileError, CorruptResultError, RefusedInputError
         As :func:`read_bag`.
     """
+    with _opened(path) as file:
+        return _checked(path, file, verify=verify)[0]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
     require_regular(path, what="bag")
     with storage_errors(path, doing="read"), path.open("rb") as file:
-        head = read_head(path, file, kind=_KIND)
-        facts = _facts(path, head)
-        size = file.seek(0, 2) - head.size
-        if head.tensors != _layout(facts.tiles, facts.dim) or size != _data_size(facts):
-            raise _altered(path)
-        file.seek(head.size)
-        if verify and _digest(file) != facts.data_sha256:
-            raise _altered(path)
-    return facts
+        yield file
 
 
-def _mapped(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in ("features", "coords", "index")}
+def _checked(path: Path, file: BufferedReader, *, verify: bool) -> tuple[BagFacts, int]:
+    """Return what the head says, and where the tensors begin."""
+    head = read_head(path, file, kind=_KIND)
+    facts = _facts(path, head)
+    size = file.seek(0, 2) - head.size
+    if head.tensors != _layout(facts.tiles, facts.dim) or size != _data_size(facts):
+        raise _altered(path)
+    file.seek(head.size)
+    if verify and _digest(file) != facts.data_sha256:
+        raise _altered(path)
+    return facts, head.size
+
+
+def _tensor(data: bytearray | memory_map.mmap, place: Place, start: int) -> Tensor:
+    count = math.prod(place.shape)
+    dtype = _TYPES[place.dtype]
+    if not count:  # torch refuses a buffer of nothing
+        return torch.empty(place.shape, dtype=dtype)
+    at = start + place.offsets[0]
+    return torch.frombuffer(data, dtype=dtype, count=count, offset=at).reshape(place.shape)
 
 
 def _require_tiles(header: BagHeader, tiles: int, *, allow_empty: bool) -> None:

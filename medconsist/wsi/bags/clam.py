@@ -123,7 +123,7 @@ def read_clam_patches(path: Path) -> ClamPatches:
         Another layout; names the array or attribute.
     """
     with open_guarded(path) as file:
-        coords = file.array("coords", kinds="iu").astype(np.int64)
+        coords = file.places("coords")
         attributes = file.attributes("coords")
     return ClamPatches(coords, _frame(attributes))
 
@@ -140,7 +140,7 @@ def read_clam_features(path: Path, *, budget_bytes: int = BUDGET_BYTES) -> ClamF
     """
     with open_guarded(path, budget_bytes=budget_bytes) as file:
         features = file.array("features", kinds="f").astype(np.float32)
-        coords = file.array("coords", kinds="iu").astype(np.int64)
+        coords = file.places("coords")
     return ClamFeatures(torch.from_numpy(features), coords)
 
 

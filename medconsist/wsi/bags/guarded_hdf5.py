@@ -5,8 +5,9 @@ has had memory errors that a crafted file can reach.
 """
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Int64
 
 from medconsist._atomic import atomic_replace
 from medconsist._hdf5_guard import check_links, hdf5_errors
@@ -36,8 +38,12 @@ Attribute = str | int | float | tuple[int, ...] | tuple[float, ...]
 _MIB = 2**20
 _MOST_VALUES = 16  # of one attribute
 _MOST_TEXT = 4096
-# deflate, shuffle, fletcher32, szip, lzf: others would load a plug-in from the machine
-_FILTERS = frozenset({1, 2, 3, 4, 32000})
+_LARGEST = 2**53
+_WIDEST = 8  # bytes of a number; the long double of a machine has no meaning on another
+_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
+# Others would load a plug-in from the machine, or (szip, lzf) trust a size that the file claims.
+_FILTERS = frozenset({_DEFLATE, _SHUFFLE, _FLETCHER32})
+_CHECKSUM_BYTES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,16 +102,16 @@ class Attributes:
         return value
 
     def number(self, name: str) -> float:
-        """Return a number that is finite."""
+        """Return a number, finite and at most 2^53, beyond which whole numbers have gaps."""
         value = self._get(name)
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not isinstance(value, int | float) or not _is_sound(value):
             raise self._refusal(name, value, "a number")
         return float(value)
 
     def pair(self, name: str) -> tuple[float, float]:
-        """Return two numbers."""
+        """Return two such numbers."""
         value = self._get(name)
-        if not isinstance(value, tuple) or len(value) != 2:
+        if not isinstance(value, tuple) or len(value) != 2 or not all(map(_is_sound, value)):
             raise self._refusal(name, value, "two numbers")
         return float(value[0]), float(value[1])
 
@@ -147,7 +153,7 @@ class GuardedHdf5:
         self._path, self._file, self._budget = path, file, budget_bytes
 
     def array(self, name: str, *, kinds: str) -> npt.NDArray[Any]:
-        """Return a dataset of two axes.
+        """Return a dataset of two axes, in the byte order of this machine.
 
         Parameters
         ----------
@@ -159,24 +165,40 @@ class GuardedHdf5:
         Raises
         ------
         RefusedInputError
-            It is not there, not of two axes or of another kind.
+            It is not there, not of two axes, of another kind or wider than 64 bits.
         BudgetError
             It, or one chunk of it, claims more than the budget.
         UnsafeFileError
-            It needs a filter from outside.
+            It is compressed by other means than gzip, or a chunk inflates beyond its claim.
         """
         dataset = self._dataset(name)
-        if dataset.ndim != 2 or dataset.dtype.kind not in kinds:
+        kind, width = dataset.dtype.kind, dataset.dtype.itemsize
+        if dataset.ndim != 2 or kind not in kinds or width > _WIDEST:
             msg = (
                 f"{self._path.name}: {name} holds {dataset.dtype} of shape {dataset.shape}; "
-                f"allowed: two axes, kinds {kinds!r}."
+                f"allowed: two axes, kinds {kinds!r} of at most {8 * _WIDEST} bits."
             )
             raise RefusedInputError(msg)
         claimed = max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,)))
-        claimed *= dataset.dtype.itemsize
+        claimed *= width
         require_budget(f"{self._path.name}: {name}", claimed, self._budget)
         _require_filters(self._path, dataset)
-        return np.asarray(dataset[...])
+        _require_honest_chunks(self._path, dataset)
+        return np.asarray(dataset[...], dtype=dataset.dtype.newbyteorder("="))
+
+    def places(self, name: str) -> Int64[np.ndarray, "places 2"]:
+        """Return a dataset of whole numbers x, y.
+
+        Raises
+        ------
+        RefusedInputError, BudgetError, UnsafeFileError
+            As :meth:`array`; or it is not of two columns.
+        """
+        found = self.array(name, kinds="iu")
+        if found.shape[1] != 2:
+            msg = f"{self._path.name}: {name} has the shape {found.shape}; allowed: (N, 2), x, y."
+            raise RefusedInputError(msg)
+        return found.astype(np.int64)
 
     def attributes(self, name: str) -> Attributes:
         """Return the short attributes of a dataset; long and odd ones are left out.
@@ -257,16 +279,41 @@ def write_datasets(path: Path, datasets: Mapping[str, Dataset]) -> None:
                 dataset.attrs[key] = value
 
 
+def _is_sound(value: float | int) -> bool:
+    return abs(value) <= _LARGEST  # false for NaN
+
+
 def _require_filters(path: Path, dataset: h5py.Dataset) -> None:
+    codes = _filters(dataset)
+    behind = codes[codes.index(_DEFLATE) + 1 :] if _DEFLATE in codes else []
+    if not _FILTERS.issuperset(codes) or not {_FLETCHER32}.issuperset(behind):
+        msg = (
+            f"{path.name}: {dataset.name} is compressed with the filters {codes}; allowed: gzip, "
+            "once and last but for a checksum. Write it again with gzip or without compression."
+        )
+        raise UnsafeFileError(msg)
+
+
+def _filters(dataset: h5py.Dataset) -> list[int]:
     plist = dataset.id.get_create_plist()
-    for number in range(plist.get_nfilters()):
-        code = int(plist.get_filter(number)[0])
-        if code not in _FILTERS:
-            msg = (
-                f"{path.name}: {dataset.name} is compressed with filter {code}, which is no part "
-                "of HDF5. Write it again with gzip or without compression."
-            )
-            raise UnsafeFileError(msg)
+    return [int(plist.get_filter(number)[0]) for number in range(plist.get_nfilters())]
+
+
+def _require_honest_chunks(path: Path, dataset: h5py.Dataset) -> None:
+    """Refuse what the library would inflate whole before it looks at the size of a chunk."""
+    if _DEFLATE not in _filters(dataset):
+        return
+    claimed = math.prod(dataset.chunks) * dataset.dtype.itemsize + _CHECKSUM_BYTES
+    for number in range(dataset.id.get_num_chunks()):
+        place = dataset.id.get_chunk_info(number).chunk_offset
+        _, stored = dataset.id.read_direct_chunk(place)
+        with suppress(zlib.error):  # stored as it is, or damaged, which the library says
+            if len(zlib.decompressobj().decompress(stored, claimed + 1)) > claimed:
+                msg = (
+                    f"{path.name}: {dataset.name} inflates beyond the {claimed} bytes that a chunk "
+                    "claims. The file is damaged or hostile; get it again from its source."
+                )
+                raise UnsafeFileError(msg)
 
 
 def _plain(value: Any) -> Attribute | None:  # noqa: ANN401  whatever h5py gives

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from medconsist._records import make_record
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.wsi.bags.bag import Bag, make_bag
 from medconsist.wsi.bags.header import UNKNOWN, BagGrid, BagHeader, EncoderRecord
@@ -62,6 +63,11 @@ class Placement:
     notes
         Sentences for the header.
 
+    Raises
+    ------
+    RefusedInputError
+        A width or step below one pixel or beyond int32.
+
     Examples
     --------
     >>> Placement(tile_px=512, step_px=512, engine="clam").mpp is None
@@ -73,6 +79,14 @@ class Placement:
     engine: str
     mpp: Mpp | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if min(self.tile_px, self.step_px) < 1 or max(self.tile_px, self.step_px) > _INT32:
+            msg = (
+                f"Tiles of {self.tile_px:.6g} level-0 px, {self.step_px:.6g} apart, cannot be; "
+                f"allowed: 1 to {_INT32}. Is the {self.engine} file of another layout?"
+            )
+            raise RefusedInputError(msg)
 
 
 def imported_bag(
@@ -93,19 +107,25 @@ def imported_bag(
     ShapeError
         Not one place for each feature.
     RefusedInputError
-        A place beyond int32, or a feature that fp16 cannot hold.
+        Places beyond int32 or further apart than it holds, a feature that fp16 cannot hold, or an
+        id or sha256 of the slide that is none.
     """
     if len(features) != len(coords):
         msg = f"{slide.slide}: {len(features)} features and {len(coords)} places. Is a file cut?"
         raise ShapeError(msg)
-    if len(coords) and int(np.abs(coords).max()) > _INT32:
-        msg = f"{slide.slide}: a tile lies at {int(np.abs(coords).max())} px; int32 ends there."
+    low, high = int(coords.min(initial=0)), int(coords.max(initial=0))
+    if max(-low, high, high - low) > _INT32:
+        msg = (
+            f"{slide.slide}: tiles lie from {low} to {high} px; allowed are places and distances "
+            f"up to {_INT32}. Is the file of another layout?"
+        )
         raise RefusedInputError(msg)
     origin = coords.min(axis=0) if len(coords) else np.zeros(2, np.int64)
     step, note = _common_step(coords - origin, placement.step_px)
     index = (coords - origin) // step
     mpp = placement.mpp
-    header = BagHeader(
+    header = make_record(
+        BagHeader,
         slide=slide.slide,
         slide_sha256=slide.slide_sha256,
         patient=slide.patient,

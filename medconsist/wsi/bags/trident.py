@@ -128,7 +128,7 @@ def read_trident(path: Path, *, budget_bytes: int = BUDGET_BYTES) -> TridentFeat
     """
     with open_guarded(path, budget_bytes=budget_bytes) as file:
         features = file.array("features", kinds="f")
-        coords = file.array("coords", kinds="iu").astype(np.int64)
+        coords = file.places("coords")
         frame = _frame(file.attributes("coords"), file.attributes("features"))
     return TridentFeatures(torch.from_numpy(features), coords, frame)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
-from medconsist.tiling.buffers import huge
+from medconsist.tiling.huge_pages import huge
 from medconsist.tiling.loader import TileLoader
 from medconsist.tiling.source import Source
 from medconsist.wsi.readers.direct import DirectSlide

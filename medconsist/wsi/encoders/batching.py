@@ -17,8 +17,16 @@ __all__ = ["AutoBatch", "bytes_per_tile"]
 
 _LOG = logging.getLogger(__name__)
 
-# torch.cuda.OutOfMemoryError is a RuntimeError; other allocators only say it in words.
-_SAID = ("out of memory", "not enough memory", "can't allocate memory", "_STATUS_ALLOC_FAILED")
+# torch.cuda.OutOfMemoryError is a RuntimeError; other allocators only say it in words, and cuDNN,
+# which skips each way that finds no memory, says at last that there is none.
+_SAID = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_SUPPORTED",
+    "unable to find an engine",
+)
 # Kernels take scratch memory that no tensor shows.
 _SCRATCH = 1.5
 
@@ -62,12 +70,13 @@ class AutoBatch(Encoder):
         if start < 1:
             msg = f"start got {start}; allowed: at least one tile."
             raise RefusedInputError(msg)
+        self.has_weights = encoder.has_weights
         self._encoder = encoder
         self._batch_size = start
         if budget_bytes is not None:
             needed = bytes_per_tile(encoder)
             self._batch_size = min(start, budget_bytes // needed)
-            if self._batch_size == 0:
+            if self._batch_size < 1:
                 msg = (
                     f"One tile of {self.name} needs {needed} bytes, the budget is {budget_bytes}. "
                     "Give more, or choose a smaller encoder."

@@ -114,7 +114,7 @@ def make_encoder(
         How tiles were shown to the network, instead of what the file (one that
         a recipe of ours wrote) or else the name says. A foreign file does not say:
         for ``resnet*`` and ``vit-*`` ImageNet's is taken, while timm's own ViT of ``augreg`` have
-        mean and std .5. The card records what was used.
+        mean and std .5. The card records what was used. Of colour-texture it sets the size alone.
 
     Raises
     ------

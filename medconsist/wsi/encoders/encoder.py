@@ -1,5 +1,7 @@
 """What an encoder is: uint8 tiles in, one row of features a tile out, and a card that says how."""
 
+import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -67,10 +69,13 @@ class Preprocessing:
     mpp: float | int | None = None
 
     def __post_init__(self) -> None:
-        if self.input_px < 1 or min(self.std) <= 0 or (self.mpp is not None and self.mpp <= 0):
+        positive = (*self.std, 1 if self.mpp is None else self.mpp)
+        finite = all(map(math.isfinite, (*positive, *self.mean)))
+        if self.input_px < 1 or min(positive) <= 0 or not finite:
             msg = (
-                f"Preprocessing got input_px={self.input_px}, std={self.std}, mpp={self.mpp}; "
-                "allowed: at least one pixel, and positive numbers (mpp may be None)."
+                f"Preprocessing got input_px={self.input_px}, mean={self.mean}, std={self.std}, "
+                f"mpp={self.mpp}; allowed: at least one pixel, a finite mean, and positive numbers "
+                "(mpp may be None)."
             )
             raise RefusedInputError(msg)
 
@@ -81,18 +86,18 @@ class Preprocessing:
         Raises
         ------
         RefusedInputError
-            ``pixels``, ``mpp``, ``mean`` or ``std`` is missing or no number.
+            ``pixels``, ``mpp``, ``mean`` or ``std`` is missing or no such number.
         """
         try:
             mpp = None if facts["mpp"] is None else float(facts["mpp"])
             return cls(
-                input_px=int(facts["pixels"]),
+                input_px=operator.index(facts["pixels"]),
                 mean=_triple(facts["mean"]),
                 std=_triple(facts["std"]),
                 mpp=mpp,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            msg = f"{dict(facts)} are no facts of tiles; allowed: pixels, mpp, mean, std: {error}"
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            msg = f"{facts!r} are no facts of tiles; allowed: pixels, mpp, mean, std: {error}"
             raise RefusedInputError(msg) from error
 
 
@@ -227,7 +232,8 @@ class Encoder(ABC):
         self._check(tiles)
         if len(tiles) == 0:
             return torch.empty(0, self.dim, device=self.device)
-        with torch.no_grad():
+        # a caller's autocast would compute in another precision than the card says
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             return self._features(tiles.to(self.device)).float()
 
     @abstractmethod

@@ -18,8 +18,8 @@ class NetworkEncoder(Encoder):
     """Features of a frozen network.
 
     Normalisation is float32; then weights and pictures are of the precision of the card
-    throughout (no autocast). On CUDA neither TF32 nor algorithms chosen by timing are used, so that
-    features do not depend on the run.
+    throughout (no autocast). Neither shortened products (TF32, `set_float32_matmul_precision`) nor
+    algorithms chosen by timing are used, so that features do not depend on the run.
 
     Parameters
     ----------
@@ -71,10 +71,28 @@ class NetworkEncoder(Encoder):
 
 @contextmanager
 def _repeatable(device: torch.device) -> Iterator[None]:
-    if device.type != "cuda":
+    with _whole_products():
+        if device.type != "cuda":
+            yield
+            return
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+
+
+@contextmanager
+def _whole_products() -> Iterator[None]:
+    switches = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]  # missing in its stub
+    held = [switch.fp32_precision for switch in switches]
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # torch refuses to say where the switches were set one by one
+        before = "highest"
+    torch.set_float32_matmul_precision("highest")
+    try:
         yield
-        return
-    with torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    ):
-        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        for switch, value in zip(switches, held, strict=True):
+            switch.fp32_precision = value

@@ -96,15 +96,24 @@ def load_network(path: Path, config: NetworkConfig) -> LoadedNetwork:
     preprocessing = _own_preprocessing(path, held, config)
     if isinstance(config, ResNetConfig):
         _check_later_stages(held.state, config, path)
-        state, unused = to_torchvision_names(held.state, config)
-    else:
-        state, unused = to_timm_names(held.state, config)
     with torch.device("meta"):
         network = build_network(config)
+    # names and shapes alone first: nothing is joined or converted for a file that does not fit
+    shapes, _ = _named({name: tensor.to("meta") for name, tensor in held.state.items()}, config)
+    _load(network, shapes, path)
+    state, unused = _named(held.state, config)
     network.to_empty(device="cpu")  # the strict load fills it: no start values are drawn
     state = {name: _as_float32(name, tensor, path) for name, tensor in state.items()}
     _load(network, state, path)
     return LoadedNetwork(network, held.sha256, (*unused, *held.left_out), preprocessing)
+
+
+def _named(
+    state: Mapping[str, Tensor], config: NetworkConfig
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    if isinstance(config, ResNetConfig):
+        return to_torchvision_names(state, config)
+    return to_timm_names(state, config)
 
 
 def _own_preprocessing(

@@ -28,7 +28,9 @@ class DirectSlide(Slide):
     At native scale its pixels are those of OpenSlide, bit for bit. At 1/2, 1/4 and 1/8 the scaled
     inverse DCT takes the place of decoding and averaging: a mean difference of about 0.6/255, for
     less time than a full decoding. At other scales stored tiles are decoded at the scale of the DCT
-    next above the target, then resampled with the exact box (`resample`).
+    next above the target, then resampled with the exact box (`resample`). Just above a factor of 2
+    or 4 that is a little sharper than one wide kernel over all pixels, which OpenSlide's tiles go
+    through (mean difference up to 2.3/255 on drawn letters).
 
     Nothing is kept between reads but the file, which each process opens for itself and which is
     read by position only: threads may share a slide, a child may inherit it through fork, and
@@ -145,9 +147,7 @@ class DirectSlide(Slide):
         )
         return DirectTiles(tiles, rows, columns, items=items, memory=memory)
 
-    def stored_bytes(
-        self, grid: TileGrid, items: Items
-    ) -> npt.NDArray[np.int64]:
+    def stored_bytes(self, grid: TileGrid, items: Items) -> npt.NDArray[np.int64]:
         """Return, for each tile, the bytes of the largest stored tile that it touches.
 
         A blank tile needs few bytes, so one that touches only small stored tiles can be left out

@@ -185,7 +185,9 @@ class TileDecoder:
             The bytes cannot be decoded, or are an image of another size.
         """
         try:
-            stream = standalone(self._prefix, data)
+            # A stream that lacks nothing is not copied.
+            complete = self._prefix == _SOI and data[:2] == _SOI
+            stream = data if complete else standalone(self._prefix, data)
             # At a reduced scale a stream of another size could come out at the right one.
             size = self._header(stream)[:2] if self._shrink > 1 else self._stored
             made = self._decode(stream, buffer=out, **self._options)

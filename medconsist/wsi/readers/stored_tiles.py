@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
-from medconsist.tiling.buffers import huge
+from medconsist.tiling.huge_pages import huge
 from medconsist.wsi.readers.jpeg_stream import TileDecoder, prefix_of
 from medconsist.wsi.readers.resample import resample
 from medconsist.wsi.readers.stored_bytes import Reads, read_tiles

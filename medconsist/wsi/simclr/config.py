@@ -50,7 +50,7 @@ class SimclrConfig:
     chunk
         Views compared at a time, for large batches; None compares all at once.
     validation_tiles
-        Tiles of the validation pool that are scored, the same each time.
+        Tiles of the validation pool that are scored, the same each time; at least 2.
 
     Raises
     ------
@@ -77,12 +77,13 @@ class SimclrConfig:
     validation_tiles: int = 256
 
     def __post_init__(self) -> None:
-        numbers = (self.projection, self.bank, self.validation_tiles, self.chunk or 1)
-        if self.batch < 2 or min(numbers) < 1 or self.chunk == 0:
+        numbers = (self.projection, self.bank, self.chunk or 1)
+        pairs = (self.batch, self.validation_tiles)
+        if min(pairs) < 2 or min(numbers) < 1 or self.chunk == 0:
             msg = (
-                f"batch, projection, bank, validation_tiles and chunk got {self.batch}, "
-                f"{self.projection}, {self.bank}, {self.validation_tiles} and {self.chunk}; "
-                "allowed: 2 or more, then 1 or more each, chunk also None."
+                f"batch, validation_tiles, projection, bank and chunk got {self.batch}, "
+                f"{self.validation_tiles}, {self.projection}, {self.bank} and {self.chunk}; "
+                "allowed: 2 or more of the first two, then 1 or more each, chunk also None."
             )
             raise RefusedInputError(msg)
         if not 0 < self.temperature < math.inf or not 0 <= self.momentum <= 1:

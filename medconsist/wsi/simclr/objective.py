@@ -64,7 +64,7 @@ class SimclrObjective(Objective):
     pool
         Tiles that are trained on.
     validation
-        Tiles of other slides, which `evaluate` scores; None scores nothing.
+        Tiles of other slides, at least 2, which `evaluate` scores; None scores nothing.
     about
         What the weights file says beside the tiles: the recipe.
 
@@ -72,7 +72,7 @@ class SimclrObjective(Objective):
     ------
     RefusedInputError
         Fewer than two slides or one batch of tiles, tiles that a view cannot be made of, a slide
-        in both pools, or pools of different mpp or size.
+        in both pools, pools of different mpp or size, or a single validation tile.
     ShapeError
         Tiles that are not square.
 
@@ -222,4 +222,7 @@ def _refuse_shared(pool: TilePool, validation: TilePool) -> None:
     sizes = [(one.mpp, one.pixels.shape[1:]) for one in (pool, validation)]
     if sizes[0] != sizes[1]:
         msg = f"the pools have mpp and tiles of {sizes[0]} and {sizes[1]}; cut both alike."
+        raise RefusedInputError(msg)
+    if len(validation) < 2:
+        msg = f"the validation pool has {len(validation)} tile; at least 2 are scored. Add slides."
         raise RefusedInputError(msg)

@@ -52,7 +52,7 @@ def linear_probe(
     RefusedInputError
         One kind of label only, a penalty that is not positive, or features that are not finite.
     ConvergenceError
-        The minimum was not found.
+        The search for the minimum diverged.
     """
     _refuse_probe(train, positive, test, penalty)
     mean, spread = train.double().mean(0), train.double().std(0)
@@ -99,8 +99,11 @@ def auc_by_slide(
     Raises
     ------
     RefusedInputError
-        No slide has both kinds.
+        No slide has both kinds, or a score is not finite.
     """
+    if not bool(score.isfinite().all()):
+        msg = "scores hold NaN or infinity, which have no rank. Look at the probe that made them."
+        raise RefusedInputError(msg)
     areas: dict[int, float] = {}
     for number in torch.unique(slide).tolist():
         here = slide == number

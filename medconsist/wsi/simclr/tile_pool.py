@@ -7,9 +7,12 @@
     POOL/pool.json   names of the slides, mpp, sha256 of the tiles; written last
 """
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -148,9 +151,11 @@ class TilePool:
         TruncatedFileError
             Its files do not belong together, or are damaged.
         """
-        if not (folder / _ABOUT).is_file():
-            msg = f"{folder} holds no finished pool of tiles ({_ABOUT} is missing); build it again."
-            raise MissingInputError(msg)
+        for name in (_ABOUT, _TILES, _SLIDE):
+            if not (folder / name).is_file():
+                msg = f"{folder} holds no finished pool of tiles ({name} is missing); "
+                msg += "build it again."
+                raise MissingInputError(msg)
         try:
             with storage_errors(folder, doing="read"):
                 about = json.loads((folder / _ABOUT).read_bytes())
@@ -162,7 +167,7 @@ class TilePool:
             _refuse_tiles(pixels)
             _refuse_mpp(mpp := float(about["mpp"]))
             digest = str(about["sha256"])
-        except (EOFError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, EOFError, KeyError, TypeError, ValueError) as error:
             msg = f"{folder} holds a damaged pool ({error}); delete it and build it again."
             raise TruncatedFileError(msg) from error
         if not sound:
@@ -275,7 +280,7 @@ def build_pool(
     Raises
     ------
     RefusedInputError
-        No tile at all, or no true mpp.
+        No tile at all, no true mpp, or another process is building this pool.
     ShapeError
         Tiles of another size than the first.
     StorageError
@@ -283,24 +288,43 @@ def build_pool(
     """
     _refuse_mpp(mpp)
     make_folder(folder)
+    with _alone(folder):
+        with storage_errors(folder):
+            # from here on there is no pool until there is a whole one
+            (folder / _ABOUT).unlink(missing_ok=True)
+        number: dict[str, int] = {}
+        slide: list[int] = []
+        with atomic_replace(folder / _TILES) as partial, partial.open("xb") as file:
+            digest = _write_tiles(file, batches, number, slide)
+        with atomic_replace(folder / _SLIDE) as partial, partial.open("xb") as file:
+            np.save(file, np.asarray(slide, np.int32), allow_pickle=False)
+        about = {
+            "format": FORMAT,
+            "mpp": float(mpp),
+            "sha256": digest,
+            "slides": list(number),
+            "tiles": len(slide),
+        }
+        atomic_write_bytes(folder / _ABOUT, canonical_json(about))
+        return TilePool.open(folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other builders out: tiles of one and slides of another would pass for a pool."""
     with storage_errors(folder):
-        # from here on there is no pool until there is a whole one
-        (folder / _ABOUT).unlink(missing_ok=True)
-    number: dict[str, int] = {}
-    slide: list[int] = []
-    with atomic_replace(folder / _TILES) as partial, partial.open("xb") as file:
-        digest = _write_tiles(file, batches, number, slide)
-    with atomic_replace(folder / _SLIDE) as partial, partial.open("xb") as file:
-        np.save(file, np.asarray(slide, np.int32), allow_pickle=False)
-    about = {
-        "format": FORMAT,
-        "mpp": float(mpp),
-        "sha256": digest,
-        "slides": list(number),
-        "tiles": len(slide),
-    }
-    atomic_write_bytes(folder / _ABOUT, canonical_json(about))
-    return TilePool.open(folder)
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with storage_errors(folder):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                msg = f"Another process builds a pool in {folder}. Wait for it, or choose another "
+                msg += "folder."
+                raise RefusedInputError(msg) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _write_tiles(

@@ -31,12 +31,12 @@ class StoredLevel:
 
 
 class Shrinker:
-    """Halve a picture that arrives in strips; the last odd row or column is dropped.
+    """Shrink a picture that arrives in strips; rows and columns that do not fit are dropped.
 
     Parameters
     ----------
     step
-        1, 2 or 4.
+        A power of two.
 
     Examples
     --------

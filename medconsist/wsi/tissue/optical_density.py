@@ -55,6 +55,8 @@ def optical_density(picture: UInt8[np.ndarray, "rows columns 3"]) -> Density:
     if (bright & evidence).sum() > max(0, _ENOUGH_GLASS * evidence.sum()):
         glass = np.median(picture[bright & evidence], axis=0)
     table = np.log10((glass[:, None] + 1) / (np.arange(256) + 1)).clip(0).astype(np.float32)
-    colours = np.stack([table[channel][picture[..., channel]] for channel in range(3)], axis=-1)
+    colours = np.empty(picture.shape, np.float32)
+    for channel in range(3):
+        colours[..., channel] = table[channel][picture[..., channel]]
     colours[~evidence | unscanned(picture)] = 0
     return Density(colours, colours.max(-1))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8, UInt64
+from jaxtyping import UInt, UInt8
 
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.tiling.affine import Affine
@@ -75,11 +75,12 @@ class Overview:
 
 
 def overview(slide: Slide, *, mpp: Mpp, target_mpp: float | int = 8.0) -> Overview:
-    """Return the whole slide at about ``target_mpp``, in memory that its size does not change.
+    """Return the whole slide at about ``target_mpp``; beside it no more than a block is held.
 
     The coarsest level of at most ``1.1 target_mpp`` is read in blocks; each pixel of the overview
     is the mean of ``k x l`` pixels of it, with the whole numbers nearest to the target along each
-    axis. The affine states what came out, exactly. A slide without a pyramid is read from level 0.
+    axis. The affine states what came out, exactly. A slide without a pyramid is read from level 0,
+    every pixel of it.
 
     Parameters
     ----------
@@ -124,23 +125,25 @@ def area_reduced(
     """Return the means of blocks, rounded; those at the end average what there is of them."""
     if factors == (1, 1):
         return picture
-    rows, n_rows = _summed(picture, factors[0])
-    both, n_columns = _summed(rows.swapaxes(0, 1), factors[1])
+    # 2^24 bytes and half their number fit into 32 bits: half the memory of a block
+    wide = np.uint32 if factors[0] * factors[1] < 2**24 else np.uint64
+    rows, n_rows = _summed(picture, factors[0], wide)
+    both, n_columns = _summed(rows.swapaxes(0, 1), factors[1], wide)
     count = n_rows[:, None, None] * n_columns[:, None]
     return ((both.swapaxes(0, 1) + count // 2) // count).astype(np.uint8)
 
 
 def _summed(
-    values: np.ndarray, factor: int
-) -> tuple[UInt64[np.ndarray, "..."], UInt64[np.ndarray, " n"]]:
+    values: np.ndarray, factor: int, wide: type[np.unsignedinteger]
+) -> tuple[UInt[np.ndarray, "..."], UInt[np.ndarray, " n"]]:
     """Sum ``factor`` neighbours along the first axis; the second answer counts them."""
     whole = values.shape[0] // factor * factor
-    sums = values[:whole].reshape(-1, factor, *values.shape[1:]).sum(1, dtype=np.uint64)
-    count = np.full(len(sums), factor, np.uint64)
+    sums = values[:whole].reshape(-1, factor, *values.shape[1:]).sum(1, dtype=wide)
+    count = np.full(len(sums), factor, wide)
     rest = values[whole:]
     if len(rest):
-        sums = np.concatenate([sums, rest.sum(0, dtype=np.uint64, keepdims=True)])
-        count = np.append(count, np.uint64(len(rest)))
+        sums = np.concatenate([sums, rest.sum(0, dtype=wide, keepdims=True)])
+        count = np.append(count, wide(len(rest)))
     return sums, count
 
 

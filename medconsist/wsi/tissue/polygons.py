@@ -3,21 +3,19 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Bool
 
 from medconsist._extras import require
 from medconsist.tiling.affine import Affine
 
-__all__ = ["tissue_polygons"]
+__all__ = ["pixel_polygons", "placed", "tissue_polygons"]
 
 
 def tissue_polygons(mask: Bool[np.ndarray, "rows columns"], affine: Affine) -> list[Any]:
     """Return one shapely ``Polygon`` a piece, coordinates (x, y) of level 0, largest first.
 
-    Pixel ``(i, j)`` covers ``[i, i + 1) x [j, j + 1)``; rings run along these edges, not through
-    pixel centres, so that the areas add up to that of the mask exactly. Pieces that touch at a
-    corner alone are two polygons. Outer rings turn one way and holes the other, as RFC 7946 wants
-    it with y counted upwards.
+    Outer rings turn one way and holes the other, as RFC 7946 wants it with y counted upwards.
 
     Parameters
     ----------
@@ -27,19 +25,29 @@ def tissue_polygons(mask: Bool[np.ndarray, "rows columns"], affine: Affine) -> l
         From (row, column) of the mask to (y, x) of level 0.
     """
     shapely = require("shapely", extra="wsi")
-    start, stop = _runs(mask)
-    if not len(start):
-        return []
-    top_left = affine.to_place(start)
-    bottom_right = affine.to_place(stop)
-    strips = shapely.box(*top_left[:, ::-1].T, *bottom_right[:, ::-1].T)
-    pieces = shapely.get_parts(shapely.unary_union(strips))
-    plain = shapely.orient_polygons(shapely.simplify(pieces, 0.0))
-    return [plain[at] for at in np.argsort(-shapely.area(plain), kind="stable")]
+    pieces = shapely.orient_polygons([placed(piece, affine) for piece in pixel_polygons(mask)])
+    return [pieces[at] for at in np.argsort(-shapely.area(pieces), kind="stable")]
 
 
-def _runs(mask: Bool[np.ndarray, "rows columns"]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (row, column) of the beginning and of the far corner of every run of a row."""
-    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    start, stop = np.argwhere(steps == 1), np.argwhere(steps == -1)
-    return start.astype(np.float64), stop + np.asarray((1.0, 0.0))
+def pixel_polygons(mask: Bool[np.ndarray, "rows columns"]) -> npt.NDArray[Any]:
+    """Return one shapely ``Polygon`` a piece; x is the column and y the row, whole numbers.
+
+    Pixel ``(i, j)`` covers ``[i, i + 1) x [j, j + 1)``; rings run along these edges, not through
+    pixel centres, so that the areas add up to that of the mask exactly. Pieces that touch at a
+    corner alone are two polygons.
+    """
+    shapely = require("shapely", extra="wsi")
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, begin = np.nonzero(edges == 1)
+    end = np.nonzero(edges == -1)[1]
+    # runs along rows: fewer boxes to unite than pixels
+    whole = shapely.union_all(shapely.box(begin, row, end, row + 1))
+    # simplified by 0: only points within a straight border go
+    pieces: npt.NDArray[Any] = shapely.simplify(shapely.get_parts(whole), 0)
+    return pieces
+
+
+def placed(piece: Any, affine: Affine) -> Any:  # noqa: ANN401  # shapely is imported when needed
+    """Return a polygon of `pixel_polygons` in level-0 pixels."""
+    shapely = require("shapely", extra="wsi")
+    return shapely.transform(piece, lambda xy: affine.to_place(xy[:, ::-1])[:, ::-1])

@@ -87,12 +87,13 @@ def tissue_tiles(
     *,
     min_tissue: float | int = 0.25,
     flags: Mapping[str, npt.NDArray[np.bool_]] | None = None,
-    exclude: Sequence[str] = ("pen", "blur", "fold", "blank"),
+    exclude: Sequence[str] = ("pen",),
 ) -> TileChoice:
     """Return the tiles whose share of usable tissue is ``min_tissue`` or more (and above 0).
 
     Usable is the tissue outside every flag named by ``exclude``; a flag that was not assessed
-    (not in ``flags``) excludes nothing.
+    (not in ``flags``) excludes nothing. Ink alone is left out unless asked for: healthy structures
+    can look like folds and blur (see `fold_mask`, `blur_mask`).
 
     Raises
     ------

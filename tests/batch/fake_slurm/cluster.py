@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,9 @@ def _next_number(n_tasks: int) -> int:
 def sbatch(arguments: list[str]) -> int:
     """Take a script, start its controller, say the number."""
     script = Path(arguments[-1]).read_text()
+    if "--partition=nowhere" in script:
+        sys.stderr.write("sbatch: error: invalid partition specified: nowhere\n")
+        return 1
     array = re.search(r"--array=0-(\d+)", script)
     job = Job.of(str(_next_number(int(array[1]) + 1 if array else 1)))
     for name in ("requests", "steps"):
@@ -159,7 +163,7 @@ def srun(arguments: list[str]) -> int:
 def sacct(arguments: list[str]) -> int:
     """Say states in the form of ``sacct -o JobID,State,... --parsable2``."""
     fields = arguments[arguments.index("-o") + 1].split(",")
-    asked = [value for flag, value in zip(arguments, arguments[1:], strict=False) if flag == "-j"]
+    asked = [value for flag, value in pairwise(arguments) if flag == "-j"]
     with (root() / "calls").open("a") as calls:
         calls.write("sacct\n")
     lines = ["|".join(fields)]
@@ -218,6 +222,6 @@ def scontrol(arguments: list[str]) -> int:
     return 0
 
 
-def main(command: Any) -> None:  # noqa: ANN401  any of the commands above
+def main(command: Any) -> None:
     """Run one command with this process's arguments."""
     raise SystemExit(command(sys.argv[1:]))

@@ -22,7 +22,7 @@ __all__ = ["Controller"]
 
 POLL_S = 0.02
 KILL_WAIT_S = 0.5  # from the polite signal to the other, 30 s in SLURM
-MOST_RESTARTS = 20
+MOST_RESTARTS = int(os.environ.get("FAKE_SLURM_RESTARTS", "20"))
 
 
 @dataclass

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -22,6 +23,7 @@ from medconsist.errors import (
     TruncatedFileError,
     UnsafeFileError,
 )
+from medconsist.wsi.bags import bag_file
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.bags.bag_file import read_bag, read_bag_facts, stream_bag, write_bag
 from medconsist.wsi.bags.simulate import simulated_bag
@@ -148,6 +150,33 @@ def test_changing_a_mapped_bag_does_not_change_its_file(path: Path) -> None:
     before = path.read_bytes()
     read_bag(path).features.zero_()
     assert path.read_bytes() == before
+
+
+def test_a_file_that_is_replaced_or_removed_leaves_a_mapped_bag_as_it_was(path: Path) -> None:
+    bag = simulated_bag(tiles=900, dim=64, seed=1)
+    write_bag(path, bag)
+    found = read_bag(path)
+    write_bag(path, simulated_bag(tiles=900, dim=64, seed=2))
+    assert_same(found, bag)
+    path.unlink()
+    assert_same(found, bag)
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_file_that_is_replaced_between_check_and_use_is_not_mixed_with_the_first(
+    mmap: bool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = simulated_bag(tiles=9, dim=4, seed=1)
+    write_bag(path, first)
+    check = bag_file._checked
+
+    def check_then_replace(*args: Any, **options: Any) -> Any:
+        answer = check(*args, **options)
+        write_bag(path, simulated_bag(tiles=9, dim=4, slide="other", seed=2))
+        return answer
+
+    monkeypatch.setattr(bag_file, "_checked", check_then_replace)
+    assert_same(read_bag(path, mmap=mmap), first)
 
 
 @pytest.mark.parametrize(

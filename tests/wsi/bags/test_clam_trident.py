@@ -1,6 +1,7 @@
 """Files of CLAM and TRIDENT: names, types and attributes both ways; what reaches out is refused."""
 
 import pickle
+import zlib
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,90 @@ def test_a_claim_beyond_the_budget_is_refused_before_it_is_read(tmp_path: Path) 
         del file["features"]
         file.create_dataset("features", shape=(10**7, 1024), dtype="f4", chunks=(256, 1024))
     refused(path, BudgetError, r"claims 39062\.5 MiB")
+
+
+def test_a_chunk_that_inflates_beyond_its_claim_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    for kind in ({"compression": "gzip"}, {"compression": "gzip", "fletcher32": True}):
+        as_trident_writes(path, [[0, 0]], TRIDENT)
+        with h5py.File(path, "a") as file:
+            del file["features"]
+            sound = file.create_dataset("features", shape=(1, 4), dtype="f4", **kind)
+            sound[...] = 1.0
+            sound.attrs["encoder"] = "x"
+        assert read_trident(path).features.tolist() == [[1.0] * 4]
+        with h5py.File(path, "a") as file:
+            file["features"].id.write_direct_chunk((0, 0), zlib.compress(bytes(100_000)))
+        refused(path, UnsafeFileError, "inflates beyond the 20 bytes that a chunk claims")
+
+
+def test_other_compression_than_gzip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    as_trident_writes(path, [[0, 0]], TRIDENT)
+    with h5py.File(path, "a") as file:
+        del file["features"]
+        file.create_dataset("features", shape=(1, 4), dtype="f4", compression="lzf")
+    refused(path, UnsafeFileError, r"compressed with the filters \[32000\]; allowed: gzip")
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f2", "<f8"])
+def test_numbers_of_other_machines_are_read(dtype: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    as_trident_writes(path, [[0, 0]], TRIDENT)
+    with h5py.File(path, "a") as file:
+        del file["features"]
+        file["features"] = np.array([[1, 2]], dtype)
+        file["features"].attrs["encoder"] = "x"
+    assert read_trident(path).features.tolist() == [[1.0, 2.0]]
+    with h5py.File(path, "a") as file:
+        del file["features"]
+        file["features"] = np.ones((1, 2), np.longdouble)
+    refused(path, RefusedInputError, "allowed: two axes, kinds 'f' of at most 64 bits")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"patch_size": 0}, "Tiles of 0 level-0 px"),
+        ({"patch_size": -256}, "Tiles of -1024 level-0 px"),
+        ({"downsample": (float("nan"), 4.0)}, r"'downsample' is \(nan, 4.0\); allowed"),
+        ({"downsample": (float("inf"), 4.0)}, r"'downsample' is \(inf, 4.0\); allowed"),
+        ({"downsample": (1e15, 4.0)}, r"Tiles of 1\.28e\+17 level-0 px"),
+        ({"patch_size": 1e300}, "'patch_size' is 1e[+]300; allowed"),
+    ],
+)
+def test_attributes_that_no_tile_can_have_are_refused(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    write_clam(tmp_path, simulated_bag(tiles=3, dim=2), CLAM)
+    path = tmp_path / "patches" / "slide-1.h5"
+    with h5py.File(path, "a") as file:
+        file["coords"].attrs.update(change)
+    features = read_clam_features(tmp_path / "h5_files" / "slide-1.h5")
+    with pytest.raises(RefusedInputError, match=said):
+        clam_bag(features, SLIDE, patches=read_clam_patches(path))
+
+
+@pytest.mark.parametrize(
+    ("coords", "said"),
+    [
+        ([[0, 0, 0]], r"coords has the shape \(1, 3\); allowed: \(N, 2\)"),
+        ([[-(2**63), 0]], "tiles lie from -9223372036854775808 to 0 px"),
+        ([[-(2**31) + 1, 0], [2**31 - 1, 0]], "places and distances"),
+    ],
+)
+def test_places_that_no_slide_has_are_refused(
+    coords: list[list[int]], said: str, tmp_path: Path
+) -> None:
+    as_trident_writes(tmp_path / "a.h5", coords, TRIDENT)
+    with pytest.raises(RefusedInputError, match=said):
+        trident_bag(read_trident(tmp_path / "a.h5"), SLIDE)
+
+
+def test_a_slide_of_no_safe_name_is_refused(tmp_path: Path) -> None:
+    as_trident_writes(tmp_path / "a.h5", [[0, 0]], TRIDENT)
+    with pytest.raises(RefusedInputError, match="'slide' is not allowed"):
+        trident_bag(read_trident(tmp_path / "a.h5"), replace(SLIDE, slide="a b"))
 
 
 def test_other_layouts_are_refused_with_what_is_missing(tmp_path: Path) -> None:

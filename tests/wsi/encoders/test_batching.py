@@ -7,6 +7,7 @@ from torch import Tensor
 from medconsist.errors import BudgetError, RefusedInputError
 from medconsist.networks.vit import VisionTransformer, ViTConfig
 from medconsist.wsi.encoders.batching import AutoBatch, bytes_per_tile
+from medconsist.wsi.encoders.colour_texture import ColourTexture
 from medconsist.wsi.encoders.encoder import Encoder, EncoderCard, Preprocessing
 from medconsist.wsi.encoders.network_encoder import NetworkEncoder
 
@@ -16,6 +17,8 @@ ERRORS = [
     torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError(CPU_WORDS),
     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if you passed"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
     MemoryError(),
 ]
@@ -118,6 +121,34 @@ def test_a_budget_cuts_the_run() -> None:
     assert AutoBatch(encoder, start=2, budget_bytes=5 * needed).batch_size == 2
 
 
-def test_a_budget_below_one_tile_is_refused() -> None:
-    with pytest.raises(BudgetError, match=r"One tile of v needs .* the budget is 1000"):
-        AutoBatch(vit(), budget_bytes=1000)
+@pytest.mark.parametrize("budget", [1000, 0, -1])
+def test_a_budget_below_one_tile_is_refused(budget: int) -> None:
+    with pytest.raises(BudgetError, match=rf"One tile of v needs .* the budget is {budget}"):
+        AutoBatch(vit(), budget_bytes=budget)
+
+
+def test_it_has_weights_where_its_encoder_has() -> None:
+    assert AutoBatch(vit()).has_weights
+    assert not AutoBatch(ColourTexture(input_px=32)).has_weights
+
+
+@pytest.mark.gpu
+def test_memory_of_the_gpu_that_runs_out_halves_the_run() -> None:
+    config = ViTConfig(image_size=64, patch_size=8, dim=64, depth=3, heads=4)
+    shown = Preprocessing(input_px=64)
+    card = EncoderCard(name="v", dim=64, preprocessing=shown, sha256="0" * 64)
+    net = VisionTransformer(config, generator=torch.Generator().manual_seed(1))
+    encoder = NetworkEncoder(net, card=card, device="cuda")
+    tiles = torch.randint(0, 256, (512, 64, 64, 3), dtype=torch.uint8)
+    wanted = torch.cat([encoder(part) for part in torch.split(tiles, 32)])
+    # room for some 64 tiles beside what is held
+    room = torch.cuda.memory_allocated() + 64 * bytes_per_tile(encoder)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(room / torch.cuda.mem_get_info()[1])
+    try:
+        batched = AutoBatch(encoder, start=512)
+        found = batched(tiles)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert batched.batch_size < 512
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)

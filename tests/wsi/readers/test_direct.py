@@ -127,7 +127,9 @@ def test_a_tile_that_was_never_stored_is_fill(tmp_path: Path) -> None:
     tifffile.imwrite(path, pixels, tile=(64, 64), compression="jpeg", photometric="rgb")
     data = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as tiff:
-        tag = tiff.pages[0].tags[325]
+        page = tiff.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        tag = page.tags[325]
         at, kind = tag.valueoffset, {3: "<H", 4: "<I"}[int(tag.dtype)]
     struct.pack_into(kind, data, at + struct.calcsize(kind), 0)
     path.write_bytes(data)

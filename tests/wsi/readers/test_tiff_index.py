@@ -3,8 +3,10 @@
 import struct
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 
@@ -14,18 +16,25 @@ from medconsist.wsi.slide import Level
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (130, 200, 3), dtype=np.uint8)
 LEVELS = (Level(200, 130),)
-JPEG = {"tile": (64, 64), "compression": "jpeg", "photometric": "rgb"}
+JPEG: dict[str, Any] = {"tile": (64, 64), "compression": "jpeg", "photometric": "rgb"}
 
 
-def write(path: Path, pixels: np.ndarray = PIXELS, **options: object) -> Path:
+def write(path: Path, pixels: npt.NDArray[np.uint8] = PIXELS, **options: Any) -> Path:
     tifffile.imwrite(path, pixels, **options)
     return path
+
+
+def first_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
+    """Return the first directory, never an abbreviated one."""
+    page = tiff.pages[0]
+    assert isinstance(page, tifffile.TiffPage)
+    return page
 
 
 def tag_offset(path: Path, code: int) -> int:
     """Return where the value field of a tag of the first directory lies."""
     with tifffile.TiffFile(path) as tiff:
-        return tiff.pages[0].tags[code].offset + (12 if tiff.is_bigtiff else 8)
+        return first_page(tiff).tags[code].offset + (12 if tiff.is_bigtiff else 8)
 
 
 @pytest.mark.parametrize("big", ["classic", "big"])
@@ -34,7 +43,7 @@ def test_offsets_and_counts_are_those_of_the_file(tmp_path: Path, big: str, orde
     path = write(tmp_path / "a.tif", bigtiff=big == "big", byteorder=order, **JPEG)
     (stored,) = stored_levels(path, LEVELS)
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
+        page = first_page(tiff)
         assert stored.offsets.tolist() == list(page.dataoffsets)
         assert stored.counts.tolist() == list(page.databytecounts)
         assert stored.tables == (page.jpegtables or b"")
@@ -53,7 +62,7 @@ def test_offsets_and_counts_are_those_of_the_file(tmp_path: Path, big: str, orde
     ],
 )
 def test_what_is_not_jpeg_tiles_is_declined_with_the_reason(
-    tmp_path: Path, options: dict[str, object], reason: str
+    tmp_path: Path, options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(UnsupportedInputError, match=reason):
         stored_levels(write(tmp_path / "a.tif", **options), LEVELS)
@@ -63,9 +72,7 @@ def test_channels_bits_and_planes_are_declined(tmp_path: Path) -> None:
     grey = write(tmp_path / "g.tif", PIXELS[..., 0], tile=(64, 64), compression="jpeg")
     with pytest.raises(UnsupportedInputError, match="1 channels"):
         stored_levels(grey, LEVELS)
-    planar = write(
-        tmp_path / "p.tif", PIXELS.transpose(2, 0, 1), planarconfig="separate", **JPEG
-    )
+    planar = write(tmp_path / "p.tif", PIXELS.transpose(2, 0, 1), planarconfig="separate", **JPEG)
     with pytest.raises(UnsupportedInputError, match="planar"):
         stored_levels(planar, LEVELS)
 
@@ -80,7 +87,8 @@ def test_other_files_and_other_levels_are_declined(tmp_path: Path) -> None:
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("name", "size"), [("openslide_boxes.tiff", (300, 250)), ("test3-DAPI-2-387.ndpi", (3968, 4864))]
+    ("name", "size"),
+    [("openslide_boxes.tiff", (300, 250)), ("test3-DAPI-2-387.ndpi", (3968, 4864))],
 )
 def test_fixtures_that_are_left_to_openslide(
     data_dir: Path, name: str, size: tuple[int, int]
@@ -136,7 +144,7 @@ def test_fewer_tiles_than_the_size_needs_are_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     offset = tag_offset(path, 256)
     with tifffile.TiffFile(path) as tiff:
-        kind = "<H" if tiff.pages[0].tags[256].dtype == 3 else "<I"
+        kind = "<H" if first_page(tiff).tags[256].dtype == 3 else "<I"
     struct.pack_into(kind, data, offset, 60000)
     path.write_bytes(data)
     with pytest.raises(CorruptInputError, match="needs 2814 tiles"):

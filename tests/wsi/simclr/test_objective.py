@@ -23,28 +23,41 @@ from medconsist.wsi.simclr.objective import SimclrObjective, TwoViews
 from medconsist.wsi.simclr.probe import auc_by_slide, linear_probe
 from medconsist.wsi.simclr.tile_pool import DrawnTiles, TilePool
 from medconsist.wsi.simclr.view_scores import view_scores
-from medconsist.wsi.simclr.views import Views
+from medconsist.wsi.simclr.views import ViewDraw, Views
 from tests.wsi.simclr.toy import config, objective, pool, random_tiles, stripes
 
 BANK: dict[str, Any] = {"keys": "bank", "bank": 24, "momentum": 0.9}
 SHORT = TrainConfig(steps=4, lr=1e-2, checkpoint_every=2)
 
 
-def naive_loss(task: SimclrObjective, z: Tensor, batch: TwoViews) -> float:
-    """NT-Xent of the paper in loops, the views of one tile side by side in the sum."""
+def naive_loss(
+    task: SimclrObjective,
+    z: Tensor,
+    batch: TwoViews,
+    fresh: Tensor | None = None,
+    old: dict[str, Tensor] | None = None,
+) -> float:
+    """NT-Xent of the paper in loops, the views of one tile side by side in the sum.
+
+    With keys of a teacher and a bank, these stand where the views themselves stood.
+    """
     n_tiles = len(z) // 2
     unit = [row / row.norm() for row in z.double()]
+    keys = [row / row.norm() for row in (z if fresh is None else fresh).double()]
     tile, slide = batch.drawn.tile.repeat(2).tolist(), batch.drawn.slide.repeat(2).tolist()
+    if old is not None:
+        keys += [row / row.norm() for row in old["z"].double()]
+        tile, slide = tile + old["tile"].tolist(), slide + old["slide"].tolist()
     total = 0.0
     for i in range(2 * n_tiles):
         partner = (i + n_tiles) % (2 * n_tiles)
         terms = {}
-        for k in range(2 * n_tiles):
+        for k in range(len(keys)):
             alike = tile[k] == tile[i]
             if task.config.same_slide == "exclude":
                 alike = alike or slide[k] == slide[i]
             if k == partner or not alike:
-                terms[k] = math.exp(float(unit[i] @ unit[k]) / task.config.temperature)
+                terms[k] = math.exp(float(unit[i] @ keys[k]) / task.config.temperature)
         total -= math.log(terms[partner] / sum(terms.values()))
     return total / (2 * n_tiles)
 
@@ -109,6 +122,24 @@ def test_the_bank_fills_with_keys_of_the_teacher_and_wraps() -> None:
     assert torch.equal(held["tile"][newest], batch.drawn.tile)
     assert torch.equal(held["z"][newest], network.teacher(torch.cat(views))[8:])
     assert all(p.grad is None for p in network.teacher.parameters())
+
+
+@pytest.mark.parametrize("same_slide", ["keep", "exclude"])
+def test_the_loss_with_a_bank_is_that_of_naive_loops(same_slide: str) -> None:
+    task = objective(same_slide=same_slide, **BANK)
+    network = task.build(Generator().manual_seed(0))
+    assert network.teacher is not None
+    assert network.bank is not None
+    for step in range(3):  # empty, filling, with tiles of the batch among the old keys
+        batch = task.draw(Generator().manual_seed(step), step)
+        old = network.bank.read()
+        found = float(task.losses(network, batch)["loss"].detach())
+        views = [task.config.views.apply(batch.drawn.tiles, d) for d in (batch.first, batch.second)]
+        with torch.no_grad():  # the teacher that made the keys, and moves at the next step
+            z, fresh = network(torch.cat(views)), network.teacher(torch.cat(views))
+            torch._foreach_mul_(list(network.student.parameters()), 1.1)
+        assert found == pytest.approx(naive_loss(task, z, batch, fresh, old), 1e-4)
+    assert set(old["tile"].tolist()) & set(batch.drawn.tile.tolist())
 
 
 def test_old_keys_are_negatives() -> None:
@@ -263,6 +294,9 @@ def test_pools_that_cannot_be_learned_from_are_refused() -> None:
     other = replace(pool(12, name="other"), mpp=1.0)
     with pytest.raises(RefusedInputError, match="cut both alike"):
         SimclrObjective(config(), pool(), other)
+    # otherwise found out at the first evaluation, after a hundred steps
+    with pytest.raises(RefusedInputError, match="has 1 tile; at least 2 are scored"):
+        SimclrObjective(config(), pool(), pool(1, name="other"))
 
 
 @pytest.mark.parametrize(
@@ -271,6 +305,7 @@ def test_pools_that_cannot_be_learned_from_are_refused() -> None:
         {"batch": 1},
         {"projection": 0},
         {"chunk": 0},
+        {"validation_tiles": 1},
         {"temperature": 0},
         {"temperature": math.inf},
         {"momentum": 1.5},
@@ -281,6 +316,37 @@ def test_a_setting_out_of_range_is_refused_with_its_name(wrong: dict[str, object
     (name,) = wrong
     with pytest.raises(RefusedInputError, match=name):
         config(**wrong)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("keys", [{}, BANK], ids=["batch", "bank"])
+def test_gpu_agrees_with_cpu(keys: dict[str, Any]) -> None:
+    task = objective(validation=True, **keys)
+    batch, network = task.draw(Generator().manual_seed(1), 0), task.build(Generator())
+    wanted = float(task.losses(network, batch)["loss"].detach())
+    moved = task.build(Generator()).cuda()
+    found = task.losses(moved, batch_to(batch, "cuda"))["loss"]
+    found.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+    # TF32 in the convolutions of training keeps 10 bits
+    assert float(found.detach()) == pytest.approx(wanted, rel=1e-2)
+    assert all(p.grad is not None and p.grad.is_cuda for p in moved.student.parameters())
+    with torch.no_grad():
+        assert set(task.evaluate(moved.eval())) == set(task.evaluate(network.eval()))
+
+
+@pytest.mark.gpu
+def test_a_run_on_the_gpu_in_bf16_leaves_an_encoder(tmp_path: Path) -> None:
+    fitted = run(objective(**BANK), tmp_path, replace(SHORT, precision="bf16", device="cuda"))
+    assert math.isfinite(fitted.metrics["loss"])
+
+
+def batch_to(batch: TwoViews, device: str) -> TwoViews:
+    drawn = DrawnTiles(*(getattr(batch.drawn, n).to(device) for n in ("tiles", "tile", "slide")))
+    first, second = (
+        ViewDraw(*(getattr(one, name).to(device) for name in one.__dataclass_fields__))
+        for one in (batch.first, batch.second)
+    )
+    return TwoViews(drawn, first, second, step=batch.step)
 
 
 def test_drawn_tiles_stay_uint8_until_they_are_on_the_device() -> None:

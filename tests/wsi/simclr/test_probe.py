@@ -59,3 +59,5 @@ def test_what_cannot_be_probed_is_refused() -> None:
         linear_probe(x / 0, both, x)
     with pytest.raises(RefusedInputError, match="no slide has"):
         auc_by_slide(torch.zeros(2), torch.ones(2).bool(), torch.tensor([0, 1]))
+    with pytest.raises(RefusedInputError, match="scores hold NaN"):
+        auc_by_slide(torch.tensor([torch.nan, 0.0]), both[:2], torch.tensor([0, 0]))

@@ -1,6 +1,9 @@
 """The pool: what was put in, from the slides asked for, whole on the disk or not at all."""
 
 import json
+import signal
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +116,49 @@ def test_an_interrupted_pool_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="the reader broke"):
         build_pool(tmp_path, failing(), mpp=0.25)
     with pytest.raises(MissingInputError, match="no finished pool"):
+        TilePool.open(tmp_path)
+
+
+def test_two_builders_of_one_pool_do_not_mix(tmp_path: Path) -> None:
+    def meddling() -> Iterator[tuple[str, Tensor]]:
+        yield from batches()
+        with pytest.raises(RefusedInputError, match="Another process builds a pool in"):
+            build_pool(tmp_path, [("z", random_tiles(6, 8))], mpp=1)
+
+    assert build_pool(tmp_path, meddling(), mpp=0.25).slides == ("a", "b")
+    assert build_pool(tmp_path, batches(), mpp=0.5).mpp == 0.5
+
+
+def test_a_killed_builder_leaves_no_pool_and_no_lock(tmp_path: Path) -> None:
+    build_pool(tmp_path, batches(), mpp=0.25)
+    code = (
+        "import os, signal, sys, torch; from pathlib import Path\n"
+        "from medconsist.wsi.simclr.tile_pool import build_pool\n"
+        "def dying():\n"
+        "    yield 'a', torch.zeros(9, 8, 8, 3, dtype=torch.uint8)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "build_pool(Path(sys.argv[1]), dying(), mpp=1)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(MissingInputError, match=r"pool\.json is missing"):
+        TilePool.open(tmp_path)
+    assert len(build_pool(tmp_path, batches(), mpp=0.5)) == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "pool.json",
+        "slide.npy",
+        "tiles.npy",
+    ]
+
+
+def test_a_pool_without_one_of_its_files_or_with_an_archive_is_refused(tmp_path: Path) -> None:
+    build_pool(tmp_path, batches(), mpp=0.25)
+    with (tmp_path / "tiles.npy").open("wb") as file:
+        np.savez(file, a=np.zeros(6))
+    with pytest.raises(TruncatedFileError, match="build it again"):
+        TilePool.open(tmp_path)
+    (tmp_path / "tiles.npy").unlink()
+    with pytest.raises(MissingInputError, match=r"tiles\.npy is missing"):
         TilePool.open(tmp_path)
 
 

@@ -1,7 +1,11 @@
 """CLAM mode: areas, presets, and tile tests against polygons worked out by hand (T2)."""
 
+from pathlib import Path
+
 import numpy as np
+import openslide
 import pytest
+import tifffile
 from scipy import ndimage
 
 from medconsist.errors import RefusedInputError
@@ -173,6 +177,22 @@ def test_the_level_is_the_coarsest_of_64_or_less() -> None:
     levels = tuple(Level(6400 // step, 6400 // step) for step in (1, 4, 16, 64, 128))
     assert clam_level(levels) == 3
     assert clam_level((Level(2220, 2967),)) == 0
+
+
+@pytest.mark.parametrize("last", [(100, 75), (101, 76), (99, 74), (30, 20)])
+def test_the_level_is_that_of_openslide_where_no_level_is_64_exactly(
+    last: tuple[int, int], tmp_path: Path
+) -> None:
+    path = tmp_path / "levels.tiff"
+    with tifffile.TiffWriter(path) as tiff:
+        for number, (width, height) in enumerate(((6400, 4800), (1600, 1200), last)):
+            tiff.write(
+                np.zeros((height, width), np.uint8), tile=(256, 256), compression="zlib",
+                subfiletype=int(number > 0),
+            )  # fmt: skip
+    with openslide.OpenSlide(path) as slide:
+        levels = tuple(Level(*size) for size in slide.level_dimensions)
+        assert clam_level(levels) == slide.get_best_level_for_downsample(64)
 
 
 def test_an_even_median_is_refused() -> None:

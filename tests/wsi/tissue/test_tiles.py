@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.tiling.affine import Affine
 from medconsist.wsi.mpp import Mpp
+from medconsist.wsi.settings import Embedding
 from medconsist.wsi.tile_grid import TileGrid
+from medconsist.wsi.tissue.quality import FLAGS
 from medconsist.wsi.tissue.tiles import mask_shares, tissue_tiles
 
 MPP = Mpp(0.5, 0.5, "given")
@@ -71,6 +73,17 @@ def test_excluded_flags_take_their_area_away() -> None:
     assert choice.table()["usable"].tolist() == [1, 1, 1]
     every = tissue_tiles(grid, mask, affine, flags={"pen": pen}, exclude=())
     assert every.items.tolist() == [0, 1, 2, 3]
+
+
+def test_ink_alone_is_left_out_unless_more_is_asked_for_as_embed_does() -> None:
+    mask, affine = np.ones((1, 5), bool), Affine((0.0, 0.0), (64.0, 64.0))
+    flags = {name: np.arange(5)[None] == at for at, name in enumerate(FLAGS)}
+    choice = tissue_tiles(grid_of(320, 64), mask, affine, flags=flags)
+    assert choice.items.tolist() == [at for at in range(5) if at != FLAGS.index("pen")]
+    asked = tissue_tiles(grid_of(320, 64), mask, affine, flags=flags, exclude=FLAGS)
+    assert asked.items.tolist() == [4]
+    same = tissue_tiles(grid_of(320, 64), mask, affine, flags=flags, exclude=Embedding().leave_out)
+    assert same.items.tolist() == choice.items.tolist()
 
 
 def test_a_least_share_of_zero_still_leaves_empty_tiles_out() -> None:

@@ -1,0 +1,119 @@
+"""Scans as cases of a batch: what each worker process reconstructs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from medconsist.batch.work import Case, Finished, Work, Worker, file_case
+from medconsist.errors import MissingInputError, RefusedInputError
+from medconsist.manifests.case_manifest import is_manifest, read_case_manifest
+from medconsist.mri.task import Job, reconstruct_file
+from medconsist.results.store import ResultStore
+
+__all__ = ["ReconstructWork", "scan_cases"]
+
+# A BART array is a pair of files.
+_ONE_FILE = frozenset({".npy", ".h5", ".dat", ".mrd", ".mat"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructWork(Work):
+    """Reconstructs the k-space file of a case by `reconstruct_file`.
+
+    Parameters
+    ----------
+    job
+        All that the cases share; its input, ids and device are replaced.
+
+    Examples
+    --------
+    >>> from medconsist.mri.methods import Zerofilled
+    >>> from medconsist.mri.settings import Reconstruction
+    >>> job = Job(input=Path("m.csv"), out=Path("results"),
+    ...           reconstruction=Reconstruction(method=Zerofilled()))
+    >>> ReconstructWork(job=job).job.study
+    'mri'
+    """
+
+    job: Job
+
+    def find(self, case: Case) -> str | None:
+        """Return the key of a result that verifies; the file is hashed if its case has any."""
+        job = self.of(case, device=self.job.device)
+        store = ResultStore(job.out, job.study)
+        if not store.keys(job.case_id):
+            return None
+        key = job.key(job.input_digests())
+        return key if store.is_done(job.case_id, key) else None
+
+    def open(self, device: str) -> Worker:
+        """Return a worker that computes on this device."""
+        return _ReconstructWorker(self, device)
+
+    def of(self, case: Case, *, device: str) -> Job:
+        """Return the job of a case."""
+        return replace(self.job, input=case.source, device=device, **case.spec["given"])
+
+
+def scan_cases(job: Job, inputs: Sequence[Path]) -> list[Case]:
+    """Return one case for each file, or for each row of a manifest.
+
+    Parameters
+    ----------
+    job
+        All that they share, its case and patient included.
+    inputs
+        K-space files, or one manifest (.csv, .parquet).
+
+    Raises
+    ------
+    RefusedInputError
+        A manifest comes with other inputs, a case or a patient, or has faults; a name is no id.
+    MissingInputError
+        Nothing was named, or the manifest is not there.
+    """
+    if not inputs:
+        msg = "no k-space file was named; give one or more, or a manifest."
+        raise MissingInputError(msg)
+    if any(map(is_manifest, inputs)):
+        return _of_manifest(job, inputs)
+    one_case = job.case is not None and len(inputs) > 1
+    return [_case(replace(job, input=p, item=p.stem if one_case else job.item)) for p in inputs]
+
+
+def _of_manifest(job: Job, inputs: Sequence[Path]) -> list[Case]:
+    if len(inputs) > 1:
+        msg = f"{len(inputs)} inputs were named, and one is a manifest; give it alone."
+        raise RefusedInputError(msg)
+    given = [name for name in ("case", "patient") if getattr(job, name) is not None]
+    if given:
+        flags = ", ".join(f"--{name}" for name in given)
+        msg = f"{flags} and a manifest were given; write it into the columns of {inputs[0]}."
+        raise RefusedInputError(msg)
+    return [
+        _case(replace(job, input=row.path, case=row.case, patient=row.patient, item=row.item))
+        for row in read_case_manifest(inputs[0]).rows
+    ]
+
+
+def _case(job: Job) -> Case:
+    return file_case(
+        job.input,
+        case=job.case_id,
+        item=job.item_id,
+        config=job.as_config(),
+        spec={"given": {"case": job.case, "patient": job.patient, "item": job.item}},
+        one_file=job.input.suffix.lower() in _ONE_FILE,
+    )
+
+
+class _ReconstructWorker(Worker):
+    def __init__(self, work: ReconstructWork, device: str) -> None:
+        self._work = work
+        self._device = device
+
+    def run(self, case: Case) -> Finished:
+        outcome = reconstruct_file(self._work.of(case, device=self._device))
+        result = outcome.stored.result
+        slices = outcome.stored.record("reconstruction").shape[0]
+        return Finished(result.key, items=slices, fresh=outcome.fresh)

@@ -1,0 +1,131 @@
+"""Workers and drivers killed: nothing is lost, nothing is stored twice, nothing differs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medconsist.batch.engine import Event, Limits
+from medconsist.batch.inline import InlineEngine
+from medconsist.batch.local import LocalEngine
+from medconsist.batch.run import run_batch
+from medconsist.batch.states import batch_folder
+from tests.batch.toy import STUDY, Toy, case_of, cases_in, runs, stored
+
+LOOP = Path(__file__).with_name("kill_loop.py")
+
+
+def loop(tmp_path: Path, *words: object) -> dict[str, object]:
+    """Run the kill loop and return what it says."""
+    command = [sys.executable, str(LOOP), "--folder", str(tmp_path), *map(str, words)]
+    root = LOOP.parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3000, cwd=root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_worker_that_dies_is_replaced_and_its_case_runs_again(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    root.mkdir()
+    cases = cases_in(tmp_path / "in", 4)
+    cases.append(case_of(tmp_path / "in", 9, fault="die", once=str(tmp_path / "died")))
+
+    report = run_batch(
+        Toy(root), cases, engine=LocalEngine(workers=2), folder=batch_folder(root, STUDY)
+    )
+
+    assert (report.exit_code, report.counts["done"]) == (0, 5)
+    assert sorted(runs(root)) == sorted([*(case.id for case in cases), "toy-009"])
+
+
+def test_a_case_that_kills_every_worker_is_set_aside_with_what_happened(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    root.mkdir()
+    cases = [*cases_in(tmp_path / "in", 2), case_of(tmp_path / "in", 9, fault="die")]
+
+    report = run_batch(
+        Toy(root),
+        cases,
+        engine=LocalEngine(workers=1),
+        folder=batch_folder(root, STUDY),
+        limits=Limits(deaths=2),
+    )
+
+    (failure,) = report.failures
+    assert (report.exit_code, report.counts["done"]) == (3, 2)
+    assert (failure.deaths, failure.attempts, failure.state) == (2, 0, "quarantined")
+    assert "signal 9 (SIGKILL) while it was busy" in failure.sentence
+
+
+def test_a_worker_that_hangs_is_ended_and_the_case_runs_once_more(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    root.mkdir()
+    cases = cases_in(tmp_path / "in", 2)
+    cases.append(case_of(tmp_path / "in", 8, fault="hang", once=str(tmp_path / "hung")))
+    cases.append(case_of(tmp_path / "in", 9, fault="hang"))
+
+    report = run_batch(
+        Toy(root),
+        cases,
+        engine=LocalEngine(workers=2),
+        folder=batch_folder(root, STUDY),
+        limits=Limits(case_seconds=3),
+    )
+
+    (failure,) = report.failures
+    assert (failure.case, failure.attempts) == ("toy-009", 2)
+    assert "longer than --case-seconds 3" in failure.sentence
+    assert report.counts["done"] == 3
+
+
+def test_memory_that_ran_out_is_tried_again_while_nothing_else_runs(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    root.mkdir()
+    cases = cases_in(tmp_path / "in", 6, seconds=0.0)
+    hungry = case_of(tmp_path / "in", 9, fault="out of memory", once=str(tmp_path / "once"))
+    events = list[Event]()
+
+    LocalEngine(workers=2).run(
+        Toy(root, seconds=0.05),
+        [hungry, *cases],
+        folder=batch_folder(root, STUDY),
+        report=events.append,
+        limits=Limits(),
+    )
+
+    assert [event.kind for event in events[-2:]] == ["started", "done"]
+    assert {event.case for event in events[-2:]} == {hungry.id}
+    assert sum(event.kind == "done" for event in events) == 7
+
+
+def test_kills_of_workers_and_of_the_driver_change_no_byte(tmp_path: Path) -> None:
+    root = tmp_path / "undisturbed"
+    root.mkdir()
+    cases = cases_in(tmp_path / "in", 30)
+    run_batch(Toy(root), cases, engine=InlineEngine(), folder=batch_folder(root, STUDY))
+
+    said = loop(tmp_path / "killed", "--work", "toy", "--cases", 30, "--every", 0.4, "--seed", 1)
+
+    assert said["kills_of_workers"]
+    assert said["kills_of_drivers"] == 2
+    assert said["left_workers"] == 0
+    assert said["exit_code"] == 0
+    assert stored(tmp_path / "killed" / "out") == stored(root)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["slides", "scans"])
+def test_two_hundred_slides_and_scans_survive_kills(tmp_path: Path, work: str) -> None:
+    said = loop(tmp_path, "--work", work, "--cases", 200, "--every", 4, "--seed", 1)
+    assert (said["exit_code"], said["results"], said["equal"]) == (0, 200, True)
+    assert said["left_workers"] == 0
+
+
+@pytest.mark.slow
+def test_a_thousand_kills(tmp_path: Path) -> None:
+    words = ("--cases", 600, "--every", 0.3, "--seed", 2, "--kills", 1000)
+    said = loop(tmp_path, "--work", "toy", *words)
+    assert (said["exit_code"], said["results"], said["equal"]) == (0, 600, True)
+    assert said["kills_of_workers"] == 1000

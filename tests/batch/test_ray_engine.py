@@ -1,0 +1,178 @@
+"""Ray: never without a token, never beyond loopback, and nothing left when it is over."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medconsist.batch.engine import Event, Limits
+from medconsist.batch.ray_cluster import RayPlace, ray_cluster
+from medconsist.batch.ray_engine import RayEngine
+from medconsist.errors import RefusedInputError
+from tests.batch.conftest import Told
+from tests.batch.toy import Toy, cases_in, runs
+
+pytestmark = pytest.mark.ray
+ROOT = Path(__file__).resolve().parents[2]
+LISTEN = "0A"  # of /proc/net/tcp
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "batch").mkdir()
+    return tmp_path / "batch"
+
+
+def processes_of(folder: str) -> list[int]:
+    """Return the processes that know the private folder of a cluster."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            known = path.read_bytes() + path.with_name("cmdline").read_bytes()
+        except OSError:
+            continue
+        if folder.encode() in known and int(path.parent.name) != os.getpid():
+            found.append(int(path.parent.name))
+    return found
+
+
+def listening(pids: list[int]) -> Iterator[str]:
+    """Yield the addresses at which processes listen, as the kernel writes them."""
+    sockets = set()
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                sockets.add(str(path.readlink()))
+            except OSError:
+                continue
+    for name in ("tcp", "tcp6"):
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTEN and f"socket:[{fields[9]}]" in sockets:
+                yield fields[1].split(":")[0]
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether an address of the kernel is one of this machine to itself."""
+    words = [bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8)]
+    last = socket.inet_ntoa(words[-1])
+    return last.startswith("127.") or b"".join(words) == bytes(15) + b"\1"
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A driver whose cluster has lost a worker and whose last case hangs."""
+    command = [sys.executable, "-m", "tests.batch.drive_ray", tmp_path]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            until = time.monotonic() + 90
+            while not (tmp_path / "ready").exists() and time.monotonic() < until:
+                assert process.poll() is None
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_cluster_listens_on_loopback_alone_has_a_token_and_leaves_nothing_when_killed(
+    driver: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    token = Path((tmp_path / "token").read_text())
+    addresses = set(listening(processes_of(str(token.parent))))
+    assert addresses
+    assert all(map(is_loopback, addresses))
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.parent.stat().st_mode & 0o777 == 0o700
+    os.kill(driver.pid, signal.SIGKILL)
+    out, _ = driver.communicate()
+    assert out == b""  # also of the worker that was lost
+    until = time.monotonic() + 30
+    while processes_of(str(token.parent)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not processes_of(str(token.parent))
+
+
+def test_an_error_in_the_driver_ends_the_workers_and_the_next_run_is_served(
+    ray_of_module: None, folder: Path, tmp_path: Path
+) -> None:
+    def refuse(event: Event) -> None:
+        if event.kind == "done":
+            msg = f"no more after {event.case}"
+            raise KeyboardInterrupt(msg)
+
+    told, cases = Told(), cases_in(tmp_path / "in", 6)
+    with pytest.raises(KeyboardInterrupt, match="no more after toy-"):
+        RayEngine(workers=2).run(
+            Toy(tmp_path), cases, folder=folder, report=refuse, limits=Limits()
+        )
+    RayEngine(workers=2).run(Toy(tmp_path), cases, folder=folder, report=told, limits=Limits())
+    assert sorted(told.of("done", "found")) == [case.id for case in cases]
+
+
+def test_a_worker_keeps_its_model_between_cases(
+    ray_of_module: None, folder: Path, tmp_path: Path
+) -> None:
+    cases = cases_in(tmp_path / "in", 12)
+    RayEngine(workers=2).run(Toy(tmp_path), cases, folder=folder, report=Told(), limits=Limits())
+    assert len(runs(tmp_path)) == 12
+    pids = {line.split()[1] for line in (tmp_path / "runs.log").read_text().splitlines()}
+    assert len(pids) <= 2
+
+
+def test_gpus_that_ray_does_not_see_are_refused(
+    ray_of_module: None, folder: Path, tmp_path: Path
+) -> None:
+    cases = cases_in(tmp_path / "in", 1)
+    with pytest.raises(RefusedInputError, match=r"asks for 0\.5 of a GPU, and Ray sees none"):
+        RayEngine(workers=2, gpus=0.5).run(
+            Toy(tmp_path), cases, folder=folder, report=Told(), limits=Limits()
+        )
+
+
+def test_ray_without_a_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with (
+        pytest.raises(RefusedInputError, match="RAY_AUTH_MODE is 'disabled'"),
+        ray_cluster(workers=1),
+    ):
+        pass
+
+
+def test_joining_without_a_token_is_refused_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "from medconsist.batch.ray_cluster import *\n"
+        "with ray_cluster(RayPlace(address='127.0.0.1:9'), workers=1): pass"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    command = [sys.executable, "-c", script]
+    told = subprocess.run(
+        command, env={**kept, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert "No token for the Ray cluster at 127.0.0.1:9" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"address": "ray://head:10001"}, "must be HOST:PORT or auto"),
+        ({"bind": "head"}, "must be an IP address of this node"),
+        ({"address": "head:6379", "bind": "10.0.0.5"}, "is for a cluster that is started"),
+    ],
+)
+def test_places_that_cannot_be_used_are_refused(wrong: dict[str, str], sentence: str) -> None:
+    with pytest.raises(RefusedInputError, match=sentence):
+        RayPlace(**wrong)
+
+
+@pytest.mark.parametrize("gpus", [-1, 1.5])
+def test_shares_of_a_gpu_that_ray_does_not_know_are_refused(gpus: float) -> None:
+    with pytest.raises(RefusedInputError, match="a share of one, such as"):
+        RayEngine(gpus=gpus)
