@@ -242,13 +242,13 @@ class _Pool:
         if seat.case is not None and limit is not None and time.monotonic() - seat.since > limit:
             self._replace(number, seat, hung=limit)
 
-    def _replace(self, number: int, seat: _Seat, *, hung: float | None = None) -> None:
+    def _replace(self, number: int, seat: _Seat, *, hung: float | int | None = None) -> None:
         """Take a dead or hanging worker away; the next round starts another one."""
         del self._seats[number]
         how = seat.end()
         if seat.case is None:
             if not seat.ready:
-                self._count_barren(how)
+                self._count_barren(how, killed=(seat.process.exitcode or 0) < 0)
             return
         if hung is not None:
             how = f"The case took longer than --case-seconds {hung:g}. {how}"
@@ -268,9 +268,10 @@ class _Pool:
         self._stopped = event.kind == "stopped"
         self._report(event)
 
-    def _count_barren(self, how: str) -> None:
+    def _count_barren(self, how: str, *, killed: bool) -> None:
         self._barren += 1
-        if self._barren > 3 * len(self._orders):
+        # Who is killed from outside may have better luck next time; who leaves with an error not.
+        if self._barren > (20 if killed else 3) * len(self._orders):
             msg = (
                 f"{self._barren} workers in a row ended before they took a case. {how}. Look at "
                 "what they wrote to stderr; run one case without --engine."

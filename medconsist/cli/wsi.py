@@ -147,13 +147,18 @@ class Doctor(Common):
     """Side of these tiles [px]."""
     mpp: float | None = None
     """Microns per pixel of the slide, where it does not say them."""
+    picture: Path | None = None
+    """Write the overview with tissue and flags drawn on it to this PNG file."""
 
     def run(self) -> int:
         """Examine and print."""
         self.set_up()
+        from medconsist._atomic import atomic_write_bytes
         from medconsist.wsi.doctor import examine
 
         report = examine(self.slide, target_mpp=self.tile_mpp, tile_px=self.tile_px, mpp=self.mpp)
+        if self.picture is not None and report.picture:
+            atomic_write_bytes(self.picture, report.picture)
         sys.stdout.write((json.dumps(report.as_json()) if self.json else report.text) + "\n")
         return report.exit_code
 

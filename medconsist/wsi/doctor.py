@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medconsist.errors import MedconsistError
+from medconsist.errors import MedconsistError, NoTissueError
 from medconsist.results.tables import aligned
 from medconsist.tiling.loader import TileLoader
 from medconsist.wsi.bench.rho import Rho, compared, loader_pass, streams_of
@@ -17,6 +17,7 @@ from medconsist.wsi.settings import Embedding
 from medconsist.wsi.slide import Slide
 from medconsist.wsi.storage import storage_of
 from medconsist.wsi.tile_grid import TileGrid
+from medconsist.wsi.tissue.picture import tissue_picture
 
 __all__ = ["Examination", "Problem", "examine"]
 
@@ -48,6 +49,8 @@ class Problem:
 class Examination:
     """Findings by name in the order in which they were made, and the problems.
 
+    ``picture`` is a PNG of the overview with tissue and flags drawn; empty if it got not so far.
+
     Examples
     --------
     >>> Examination(Path("a.svs")).exit_code
@@ -57,6 +60,7 @@ class Examination:
     path: Path
     findings: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    picture: bytes = b""
 
     @property
     def exit_code(self) -> int:
@@ -130,6 +134,7 @@ def examine(
         except MedconsistError as error:
             found.findings.setdefault("microns per pixel", "unknown")
             found.problems.append(Problem(error.reason, str(error)))
+            found.picture = error.picture if isinstance(error, NoTissueError) else b""
     return found
 
 
@@ -165,6 +170,7 @@ def _tissue(found: Examination, slide: Slide, look: Look) -> None:
         for name, share in look.quality.shares.items()
         if share is not None
     ]
+    found.picture = tissue_picture(look.overview, mask=tissue.mask, flags=look.quality.masks)
     size = f"{grid.tile_px} px at {grid.target_mpp:g} um/px"
     found.findings["tiles"] = f"{len(items)} of {len(grid)} with tissue, {size}"
     notes = [*found.findings.get("notes", []), *look.notes]

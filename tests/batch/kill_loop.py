@@ -34,6 +34,7 @@ from tests.batch.toy import STUDY, Toy, cases_in  # noqa: E402
 
 WORKERS = 2
 TOY_S = 0.15  # of each case
+AT_WORK = 0.9  # share of kills that spare workers which only start, so that the batch gets on
 TAG = "MEDCONSIST_KILL_LOOP"
 PROGRAM = (sys.executable, "-m", "medconsist")
 STUDIES = {"toy": STUDY, "slides": "wsi", "scans": "mri"}
@@ -140,10 +141,20 @@ def disturbed(asked: Any, dice: random.Random, kills: dict[str, int]) -> int | N
             kills["drivers"] += 1
             return None
         victims = workers(asked.engine)
+        if asked.work == "toy" and dice.random() < AT_WORK:
+            victims = [one for one in victims if one in begun(asked.folder / "out")]
         if victims:
             kill(dice.choice(victims))
             killed += 1
             kills["workers"] += 1
+
+
+def begun(out: Path) -> set[int]:
+    """Return the processes that have begun with a case."""
+    log = out / "runs.log"
+    return (
+        {int(line.split()[1]) for line in log.read_text().splitlines()} if log.exists() else set()
+    )
 
 
 def start(asked: Any, out: str, *, engine: str) -> "subprocess.Popen[bytes]":

@@ -68,7 +68,7 @@ def is_loopback(address: str) -> bool:
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A driver whose cluster has lost a worker and whose last case hangs."""
-    command = [sys.executable, "-m", "tests.batch.drive_ray", tmp_path]
+    command = [sys.executable, "-m", "tests.batch.drive_ray", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             until = time.monotonic() + 90

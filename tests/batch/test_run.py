@@ -1,15 +1,30 @@
 """What a batch promises, with cases that take no time: reasons, reports, exit codes, refusals."""
 
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from medconsist.batch.engine import Engine
+import medconsist
+from medconsist.batch.driver import one_driver
+from medconsist.batch.engine import Engine, Limits
 from medconsist.batch.inline import InlineEngine
 from medconsist.batch.local import LocalEngine
 from medconsist.batch.run import run_batch
-from medconsist.batch.states import batch_folder
-from tests.batch.toy import FAULTS, STUDY, Toy, case_of, cases_in, runs, stored
+from medconsist.batch.states import FailureFolder, batch_folder
+from medconsist.batch.work import Case
+from medconsist.errors import (
+    CorruptInputError,
+    MissingInputError,
+    RefusedInputError,
+    StorageError,
+)
+from tests.batch.toy import FAULTS, STUDY, Toy, ToyWorker, case_of, cases_in, runs, stored
 
 
 @pytest.fixture(params=["inline", "local"])
@@ -65,3 +80,161 @@ def test_poisoned_cases_are_named_with_their_class_and_the_others_complete(
         "failed": 2,
     }
     assert "KeyError: 'rows'" in {failure.sentence for failure in report.failures}
+
+
+def test_what_was_set_aside_stays_aside_until_it_is_asked_for_or_has_changed(
+    tmp_path: Path, root: Path
+) -> None:
+    toy, folder = Toy(root), folder_of(root)
+    bad = case_of(tmp_path, 1, fault="corrupt")
+    for _ in range(2):
+        assert run_batch(toy, [bad], engine=InlineEngine(), folder=folder).exit_code == 3
+    assert len(runs(root)) == 1
+    run_batch(toy, [bad], engine=InlineEngine(), folder=folder, retry_quarantined=True)
+    assert len(runs(root)) == 2
+    repaired = case_of(tmp_path, 1)
+    report = run_batch(toy, [repaired], engine=InlineEngine(), folder=folder)
+    assert (report.exit_code, report.failures) == (0, ())
+    assert list(FailureFolder(folder).all()) == []
+
+
+def test_a_batch_stops_when_too_many_cases_are_set_aside(
+    engine: Engine, tmp_path: Path, root: Path
+) -> None:
+    cases = [case_of(tmp_path, number, fault="corrupt") for number in range(8)]
+    report = run_batch(
+        Toy(root), cases, engine=engine, folder=folder_of(root), limits=Limits(max_failures=2)
+    )
+    aside = report.counts["quarantined"]
+    assert (report.exit_code, len(report.pending)) == (1, 8 - aside)
+    assert 3 <= aside <= 2 + engine.workers  # the other worker may have just set one aside
+    assert "--max-failures allows 2" in report.stopped
+
+
+def test_two_drivers_on_one_study_are_one_too_many(tmp_path: Path, root: Path) -> None:
+    cases = cases_in(tmp_path / "in", 2)
+    with one_driver(make(folder_of(root))), pytest.raises(RefusedInputError, match="another batch"):
+        run_batch(Toy(root), cases, engine=InlineEngine(), folder=folder_of(root))
+    assert not (root / "runs.log").exists()
+    run_batch(Toy(root), cases, engine=InlineEngine(), folder=folder_of(root))
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["file", "proc"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    root = {"file": tmp_path / "file", "proc": Path("/proc")}[name]  # root may write elsewhere
+    ran = list[str]()
+
+    class Never(InlineEngine):
+        def run(self, *words: object, **more: object) -> None:  # noqa: ARG002
+            ran.append("run")
+
+    cases = cases_in(tmp_path / "in", 1)
+    with pytest.raises(StorageError, match="Could not write"):
+        run_batch(Toy(root), cases, engine=Never(), folder=folder_of(root))
+    assert ran == []
+
+
+def test_a_full_disk_stops_the_batch_and_sets_no_case_aside(tmp_path: Path) -> None:
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from medconsist.batch.local import LocalEngine
+from medconsist.batch.run import run_batch
+from medconsist.batch.states import batch_folder
+from tests.batch.toy import STUDY, Toy, cases_in
+if __name__ == "__main__":
+    root = Path(sys.argv[1]) / "out"
+    root.mkdir()
+    cases = cases_in(Path(sys.argv[1]) / "in", 2)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error instead of a death, as a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))
+    report = run_batch(Toy(root), cases, engine=LocalEngine(workers=2),
+                       folder=batch_folder(root, STUDY))
+    print(report.exit_code, report.counts["quarantined"], report.stopped)
+"""
+    script = tmp_path / "full.py"
+    script.write_text(program)
+    path = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, env=path
+    )
+    assert done.stdout.startswith("1 0 Could not write"), done.stdout + done.stderr
+    assert "ulimit -f" in done.stdout
+
+
+def test_a_model_that_cannot_be_loaded_stops_the_batch(tmp_path: Path, root: Path) -> None:
+    report = run_batch(
+        Broken(root), cases_in(tmp_path, 3), engine=LocalEngine(workers=1), folder=folder_of(root)
+    )
+    assert report.exit_code == 2
+    assert report.stopped == "the weights are gone."
+    assert len(report.pending) == 3
+
+
+class Broken(Toy):
+    """A work whose model is not there."""
+
+    def open(self, device: str) -> ToyWorker:  # noqa: ARG002
+        msg = "the weights are gone."
+        raise MissingInputError(msg)
+
+
+def test_one_file_twice_and_two_files_for_one_item_are_refused(tmp_path: Path, root: Path) -> None:
+    (case,) = cases_in(tmp_path, 1)
+    twin = replace(case, id="other")
+    for cases, says in (([case, case], "is named twice"), ([case, twin], "same item 'file'")):
+        with pytest.raises(RefusedInputError, match=says):
+            run_batch(Toy(root), cases, engine=InlineEngine(), folder=folder_of(root))
+
+
+def test_big_cases_go_first(tmp_path: Path, root: Path) -> None:
+    run_batch(
+        Toy(root),
+        cases_in(tmp_path, 4),
+        engine=LocalEngine(workers=1),
+        folder=folder_of(root),
+    )
+    assert runs(root) == ["toy-003", "toy-002", "toy-001", "toy-000"]
+
+
+def test_a_clock_that_is_set_back_ends_no_case(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    report = run_batch(
+        Toy(root),
+        cases_in(tmp_path, 4),
+        engine=LocalEngine(workers=1),
+        folder=folder_of(root),
+        limits=Limits(case_seconds=60),
+    )
+    assert (report.exit_code, report.seconds >= 0) == (0, True)
+
+
+def test_the_page_escapes_every_text_and_has_no_script(tmp_path: Path, root: Path) -> None:
+    toy, folder = Hostile(root), folder_of(root)
+    run_batch(toy, cases_in(tmp_path, 1), engine=InlineEngine(), folder=folder)
+    page = (folder / "report.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert "http" not in page
+    assert medconsist.RESEARCH_USE_ONLY in page
+    said = json.loads((folder / "report.json").read_text())
+    assert "<script>" in said["failures"][0]["sentence"]
+
+
+class Hostile(Toy):
+    """A work whose errors are markup."""
+
+    def find(self, case: Case) -> str | None:  # noqa: ARG002
+        msg = "<script>alert(1)</script>"
+        raise CorruptInputError(msg)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"poll_s": 0.05, "sacct_s": 0.3}
 
 
-def engine(**parameters: object) -> SlurmEngine:
-    asked = SlurmParameters(**{"shards": 1, **QUICK, **parameters})  # type: ignore[arg-type]  # of several types
+def engine(**parameters: Any) -> SlurmEngine:
+    asked = SlurmParameters(**{"shards": 1, **QUICK, **parameters})
     return SlurmEngine(workers=2, parameters=asked)
 
 
@@ -121,7 +122,7 @@ def test_a_lost_node_costs_the_case_in_flight_one_more_try(
 def test_a_driver_that_was_killed_leaves_its_tasks_to_the_next_one(
     fake_slurm: FakeSlurm, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "tests.batch.drive_slurm", tmp_path, "6"]
+    command = [sys.executable, "-m", "tests.batch.drive_slurm", str(tmp_path), "6"]
     driver = subprocess.Popen(command, cwd=ROOT)
     until = time.monotonic() + 30
     while not (tmp_path / "runs.log").exists() and time.monotonic() < until:
@@ -237,6 +238,6 @@ def test_what_slurm_refuses_is_said_in_one_sentence_and_it_was_asked_by_its_own_
         ({"time_min": 1, "warning_s": 60}, "warning_s 60 must be less than time_min 1 minutes"),
     ],
 )
-def test_numbers_out_of_range_are_refused(wrong: dict[str, int], sentence: str) -> None:
+def test_numbers_out_of_range_are_refused(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RefusedInputError, match=sentence):
         SlurmParameters(**wrong)

@@ -399,6 +399,12 @@ def test_doctor_names_what_keeps_a_slide_from_being_embedded(
     assert says in problem["said"]
 
 
+def test_doctor_draws_the_tissue_it_found(slide: Path, program: Program, tmp_path: Path) -> None:
+    picture = tmp_path / "overview.png"
+    assert program("wsi", "doctor", slide, "--picture", picture).code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_doctor_of_a_missing_slide_is_one_sentence(tmp_path: Path, program: Program) -> None:
     answer = program("wsi", "doctor", tmp_path / "none.svs")
     assert answer.code == 2

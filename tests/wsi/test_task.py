@@ -579,7 +579,9 @@ def test_kill_nine_at_random_times_loses_a_block_and_gives_the_same_bag(
 
 
 @pytest.mark.parametrize(
-    ("limit", "named"), [(1000, r"overview\.zarr"), (8000, "[0-9a-f]{64}")], ids=["array", "record"]
+    ("limit", "named"),
+    [(1000, r"features\.part"), (3000, r"overview\.zarr"), (8000, "[0-9a-f]{64}")],
+    ids=["block", "array", "record"],
 )
 def test_a_full_disk_ends_in_one_sentence_and_the_next_run_makes_it_good(
     limit: int, named: str, slide: Path

@@ -138,6 +138,7 @@ class BagWriter:
         self.path = folder / f"{_PREFIX}{plan.key}"
         self._block_tiles = block_tiles
         self._waiting: list[Float16[Tensor, "tiles features"]] = []
+        self._blocks: list[_Block] = []
         self._lock: int | None = _locked(self.path)
         try:
             self._blocks = self._recover()
@@ -193,7 +194,7 @@ class BagWriter:
             raise ShapeError(msg)
         # A copy: a caller may use its buffer for the next batch.
         self._waiting.append(half_features(features, first_tile=self.done).clone())
-        if sum(map(len, self._waiting)) >= self._block_tiles:
+        if sum(map(len, self._waiting)) >= self._block_tiles or self.done == self.plan.tiles:
             self._store_waiting()
 
     def finish(self, path: Path) -> None:
@@ -237,10 +238,13 @@ class BagWriter:
         self.close()
 
     def close(self) -> None:
-        """Let other writers in; the stored blocks stay."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Let other writers in; the stored blocks stay, an empty work folder does not."""
+        if self._lock is None:
+            return
+        if not self._blocks:
+            shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+        self._lock = None
 
     @property
     def _stored(self) -> int:

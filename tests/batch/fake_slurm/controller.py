@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # run by path, beside the commands
+sys.path.insert(0, str(Path(__file__).parents[3]))  # run by path, by any Python
 
-from cluster import NODE, Job, minute, put
+from tests.batch.fake_slurm.cluster import NODE, Job, minute, put
 
 __all__ = ["Controller"]
 
