@@ -40,7 +40,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,viewer,train,siemens]' --group dev
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,viewer,train,siemens,ray,slurm]' --group dev
 	touch $@
 
 clean:

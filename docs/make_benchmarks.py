@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from medconsist.cli.benches import consistency
+from medconsist.cli.benches import batch, consistency
 from medconsist.mri import bench
 from medconsist.mri.bench import real_learned, spiked
 from medconsist.mri.bench.learned import run as learned
@@ -110,6 +110,14 @@ is *sensitive* on a slide if it covers 30 % or more of the planted fault, *speci
 .02 mm^2 of healthy tissue is flagged. Exact binomial intervals over slides.
 """,
         tissue.run_bench,
+    ),
+    "batch": Section(
+        """
+What an engine costs beside the work: time until the first case runs, time for a case that does
+nothing, sizes of what is installed for it, and the gain of two workers over one on work that does
+nothing but compute. One machine; nothing here says how a cluster behaves.
+""",
+        batch.run_bench,
     ),
 }
 

@@ -60,8 +60,8 @@ class Prefetch:
         make_folder(folder)
         sweep(folder, f"{_PREFIX}*")
         self._folder = folder / f"{_PREFIX}{writer_tag()}"
-        make_folder(self._folder)
         self._budget = budget_bytes
+        self._closed = False
         self._copies: dict[str, tuple[Future[Path], int]] = {}
         self._pool = ThreadPoolExecutor(1)  # slow disks are slower for two readers
 
@@ -82,6 +82,7 @@ class Prefetch:
 
     def close(self) -> None:
         """Remove all copies."""
+        self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._copies.clear()
@@ -99,15 +100,15 @@ class Prefetch:
         source = Path(case.input)
         folder = self._folder / case.id
         with storage_errors(folder):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         target = folder / source.name  # readers go by the suffix
         digest, written = hashlib.sha256(), 0
         with storage_errors(target), source.open("rb") as slow, target.open("wb") as fast:
             while chunk := slow.read(_CHUNK):
                 digest.update(chunk)
                 written += fast.write(chunk)
-                if written > case.size:
-                    msg = f"{source} grows while it is copied."
+                if written > case.size or self._closed:
+                    msg = f"{source} grows while it is copied, or the batch is over."
                     raise CorruptInputError(msg)
         if sha256_of_path(target) != digest.hexdigest():
             msg = f"{target} is not the bytes of {source}; the disk of --prefetch is at fault."

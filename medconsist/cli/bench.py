@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench"]
 
-Name = Literal["mri", "cirim", "zero-shot", "spiked", "consistency", "tiles", "tissue"]
+Name = Literal["mri", "cirim", "zero-shot", "spiked", "consistency", "tiles", "tissue", "batch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Bench(Common):
 
     name: Annotated[Positional[Name], arg(metavar="NAME")]
     """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (6 a draw),
-    spiked (12), consistency (1), tiles (2) or tissue (4)."""
+    spiked (12), consistency (1), tiles (2), tissue (4) or batch (3)."""
     data: Path | None = None
     """For mri, cirim, zero-shot and tiles, folder of real data; by default MEDCONSIST_TEST_DATA.
     Without it, fewer rows; zero-shot has none."""
@@ -47,7 +47,7 @@ class Bench(Common):
     def _report(self) -> "BenchReport":
         if self.name not in ("cirim", "zero-shot"):
             self._refuse("draws", self.draws)
-        if self.name in ("spiked", "consistency", "tissue"):
+        if self.name in ("spiked", "consistency", "tissue", "batch"):
             self._refuse("data", self.data)
         draws = {} if self.draws is None else {"draws": self.draws}
         match self.name:
@@ -79,6 +79,10 @@ class Bench(Common):
                 from medconsist.wsi.bench.tissue import run_bench as run_tissue
 
                 return run_tissue()
+            case "batch":
+                from medconsist.cli.benches.batch import run_bench as run_batch
+
+                return run_batch()
 
     def _refuse(self, flag: str, value: object) -> None:
         if value is not None:

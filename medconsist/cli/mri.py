@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -90,7 +90,7 @@ class Reconstruct(Batching):
     def _run_batch(self) -> int:
         from medconsist.mri.batch import ReconstructWork, scan_cases
 
-        job = self._job(Path("input"))  # each case has its own
+        job = _absolute(self._job(Path("input")))  # each case has its own input
         cases = scan_cases(job, self.inputs)
         work, engine = ReconstructWork(job=job), self.engine or "local"
         return self.run_cases(work, cases, out=self.out, study=self.study, engine=engine)
@@ -107,7 +107,7 @@ class Reconstruct(Batching):
         espirit = EspiritConfig(sets=self.map_sets)
         return Job(
             input=path,
-            out=self.out.absolute(),
+            out=self.out,
             mask=self.mask,
             maps=self.maps,
             budget_bytes=int(self.budget_gib * 2**30),
@@ -139,6 +139,16 @@ class Reconstruct(Batching):
             return choice.method()
         choice.refuse_unused(self.method)
         return method_named(self.method, lambda_=self.lambda_, regulariser=self.regulariser)
+
+
+def _absolute(job: "Job") -> "Job":
+    """Return the job with paths that hold in every process."""
+    return replace(
+        job,
+        out=job.out.absolute(),
+        mask=None if job.mask is None else job.mask.absolute(),
+        maps=None if job.maps is None else job.maps.absolute(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

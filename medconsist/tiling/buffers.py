@@ -13,6 +13,7 @@ from medconsist.tiling.huge_pages import huge
 
 __all__ = ["Buffers"]
 
+
 class Buffers:
     """A pool of equal blocks; a block comes back when the last tensor on it is gone.
 

@@ -87,7 +87,7 @@ def arguments() -> Any:
     parser.add_argument("--every", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--drivers", type=int, default=2)
+    parser.add_argument("--drivers", type=int, default=1)
     parser.add_argument("--drive", default="")
     return parser.parse_args()
 
@@ -109,8 +109,8 @@ def prepare(work: str, folder: Path, cases: int) -> None:
         for number in range(cases):
             np.save(inputs / f"scan-{number:03d}.npy", small_kspace(seed=number).numpy())
     build_manifest(
-        [folder],
-        patterns=("in/*",),
+        [inputs],
+        patterns=("*.svs", "*.npy"),
         out=folder / "cases.csv",
         patient_from=r"(?P<patient>(?P<case>[^/]+))\.\w+$",
     )
@@ -135,7 +135,7 @@ def disturbed(asked: Any, dice: random.Random, kills: dict[str, int]) -> int | N
             if driver.poll() is not None:
                 return driver.returncode
             time.sleep(0.02)
-        if kills["drivers"] < asked.drivers and killed >= 3:
+        if kills["drivers"] < asked.drivers and killed >= 2:
             driver.kill()
             driver.wait()
             kills["drivers"] += 1

@@ -15,6 +15,7 @@ import medconsist
 from medconsist.mri.methods import Zerofilled
 from medconsist.mri.settings import Reconstruction
 from medconsist.mri.task import Job, reconstruct_file
+from medconsist.wsi.simulate import SlideConfig
 from tests.cli.conftest import Answer, Program
 
 SMALL = ("--size", 48, "--slices", 1, "--coils", 3, "--acceleration", 2, "--lesions", 1)
@@ -91,6 +92,7 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     settings = Reconstruction(method=Zerofilled())
     outcome = reconstruct_file(Job(input=scan, out=tmp_path / "results", reconstruction=settings))
     monkeypatch.setattr("medconsist.mri.demo.run_demo", lambda *_, **__: outcome)
+    monkeypatch.setattr("medconsist.wsi.demo.SLIDES", {"drawn": SlideConfig(width=768, height=768)})
     monkeypatch.setenv("PATH", str(tmp_path))
 
     text = program("demo", "--out", tmp_path).out
@@ -99,7 +101,9 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     view, *rest = text.splitlines()[-1].split()
     assert Path(view).absolute() == Path(sys.executable).with_name("medconsist")
     assert rest == ["view", "--results", str(tmp_path / "results")]
-    assert said["result"] == text.splitlines()[-4]
+    assert said["mri"]["result"] in text.splitlines()
+    (slide,) = said["wsi"]["results"]
+    assert slide["result"] == text.splitlines()[-4]
 
 
 def test_evaluation_without_a_reference_is_refused(

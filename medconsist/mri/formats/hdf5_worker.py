@@ -106,6 +106,8 @@ def open_file(first: dict[str, Any]) -> Iterator[Answer]:
                 return _read(file, _parse(asked, path=path, budget_bytes=budget_bytes))
 
             yield answer
+    except BudgetError:  # a MemoryError too
+        raise
     except MemoryError as error:
         msg = f"{path.name} needs more memory than budget_bytes = {budget_bytes} allows."
         raise BudgetError(msg) from error

@@ -12,7 +12,6 @@ from medconsist._extras import require
 from medconsist.errors import RefusedInputError
 from medconsist.tiling.huge_pages import huge
 from medconsist.tiling.loader import TileLoader
-from medconsist.tiling.source import Source
 from medconsist.wsi.readers.direct import DirectSlide
 from medconsist.wsi.readers.stored_bytes import Reads
 
@@ -27,6 +26,8 @@ __all__ = [
     "streams_of",
 ]
 
+_LEAST = 500  # stored tiles of a round
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
@@ -37,7 +38,7 @@ class Pace:
     items
         Tiles that were delivered.
     decoded
-        Stored tiles that were decoded; 0 where that is not known.
+        Stored tiles that were needed, each once; 0 where that is not known.
     core_seconds
         Processor time of the process, summed over its threads.
     seconds
@@ -165,24 +166,28 @@ def raw_pass(streams: Sequence[bytes], *, shrink: int = 1) -> Pace:
     return Pace(items=len(streams), decoded=len(streams), core_seconds=cpu, seconds=wall)
 
 
-def loader_pass(loader: TileLoader) -> Pace:
-    """Go through a loader once and drop every batch.
+def loader_pass(loader: TileLoader, *, times: int = 1) -> Pace:
+    """Go through a loader and drop every batch.
 
     Parameters
     ----------
     loader
-        Of any source; where that counts its stored tiles (``decoded``), so does the pace.
+        Of any source; where that knows which stored tiles it needs (``sweep``), so does the pace.
+        One that is decoded for two strips counts once.
+    times
+        Passes, one after the other.
     """
-    before, items = _decoded(loader.source), 0
+    sweep, items = getattr(loader.source, "sweep", None), 0
+    stored = 0 if sweep is None else sweep.stored
 
     def run() -> None:
         nonlocal items
-        for batch in loader:
-            items += len(batch)
+        for _ in range(times):
+            for batch in loader:
+                items += len(batch)
 
     cpu, wall = core_seconds(run)
-    decoded = _decoded(loader.source) - before
-    return Pace(items=items, decoded=decoded, core_seconds=cpu, seconds=wall)
+    return Pace(items=items, decoded=stored * times, core_seconds=cpu, seconds=wall)
 
 
 def compared(
@@ -191,7 +196,8 @@ def compared(
     """Return rho: passes of the loader, each between two of the decoder on the same bytes.
 
     A first pass, which is not counted, brings the file into memory and the batches into being.
-    Alternating keeps what else runs on the machine from favouring one side.
+    Alternating keeps what else runs on the machine from favouring one side. A small slide is gone
+    through several times a round: a pass of a few hundredths of a second tells nothing.
 
     Parameters
     ----------
@@ -204,11 +210,11 @@ def compared(
     rounds
         Counted passes.
     """
-    loader_pass(loader)
+    times = -(-_LEAST // max(1, loader_pass(loader).work))
     found: list[tuple[float, Pace, Pace]] = []
     for _ in range(rounds):
         first = raw_pass(streams, shrink=shrink)
-        pace = loader_pass(loader)
+        pace = loader_pass(loader, times=times)
         last = raw_pass(streams, shrink=shrink)
         limit = Pace(
             items=first.items + last.items,
@@ -237,7 +243,3 @@ def streams_of(slide: DirectSlide, *, level: int = 0, most: int = 1000) -> list[
     numbers = np.unique(np.linspace(0, rows * columns - 1, most).astype(np.int64))
     found = (slide.stream(level, *divmod(int(number), columns)) for number in numbers)
     return [stream for stream in found if stream is not None]
-
-
-def _decoded(source: Source) -> int:
-    return int(getattr(source, "decoded", 0))

@@ -9,7 +9,7 @@ from medconsist.errors import RefusedInputError, UnsupportedInputError
 from medconsist.tiling.grid import Items
 from medconsist.wsi.readers.direct_tiles import MEMORY, DirectTiles
 from medconsist.wsi.readers.jpeg_stream import StreamFacts, inspect, prefix_of, standalone
-from medconsist.wsi.readers.resample import choose_level, whole
+from medconsist.wsi.readers.resample import SHRINKS, choose_level, whole
 from medconsist.wsi.readers.stored_bytes import Reads
 from medconsist.wsi.readers.stored_tiles import StoredTiles
 from medconsist.wsi.readers.tiff_index import StoredLevel, stored_levels
@@ -19,8 +19,6 @@ from medconsist.wsi.tile_grid import TileGrid
 
 __all__ = ["DirectSlide"]
 
-_SHRINKS = (8, 4, 2, 1)
-
 
 class DirectSlide(Slide):
     """A tiled JPEG TIFF (Aperio SVS, generic TIFF) decoded without OpenSlide.
@@ -28,9 +26,8 @@ class DirectSlide(Slide):
     At native scale its pixels are those of OpenSlide, bit for bit. At 1/2, 1/4 and 1/8 the scaled
     inverse DCT takes the place of decoding and averaging: a mean difference of about 0.6/255, for
     less time than a full decoding. At other scales stored tiles are decoded at the scale of the DCT
-    next above the target, then resampled with the exact box (`resample`). Just above a factor of 2
-    or 4 that is a little sharper than one wide kernel over all pixels, which OpenSlide's tiles go
-    through (mean difference up to 2.3/255 on drawn letters).
+    next above the target, then resampled with the exact box (`resample`), as tiles by OpenSlide
+    are from means of as many pixels.
 
     Nothing is kept between reads but the file, which each process opens for itself and which is
     read by position only: threads may share a slide, a child may inherit it through fork, and
@@ -67,9 +64,11 @@ class DirectSlide(Slide):
         for number, level in enumerate(self.stored):
             _check_stream(self.stream_facts(number), level, number)
 
-    def __reduce__(self) -> tuple[type["DirectSlide"], tuple[Path, SlideFacts]]:
+    def __reduce__(
+        self,
+    ) -> tuple[type["DirectSlide"], tuple[Path, SlideFacts], dict[str, tuple[str, ...]]]:
         """Pickle the path and what is known; whoever loads it parses the file again."""
-        return type(self), (self.path, self.facts)
+        return type(self), (self.path, self.facts), {"notes": self.notes}
 
     def close(self) -> None:
         """Close the file."""
@@ -202,7 +201,7 @@ def _shrink(
     where one of its pixels begins.
     """
     exact = all(whole(one) is not None for one in factor)
-    for shrink in _SHRINKS:
+    for shrink in SHRINKS:
         if shrink > min(factor) * (1 + 1e-9) or stored.tile_width % shrink:
             continue
         if stored.tile_height % shrink:

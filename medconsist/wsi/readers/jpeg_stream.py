@@ -105,6 +105,14 @@ def inspect(stream: bytes) -> StreamFacts:
     CorruptInputError
         No frame header is found before the scan.
     """
+    at = _frame(stream)
+    high, wide = (int.from_bytes(stream[at + n : at + n + 2]) for n in (5, 7))
+    process = _FRAMES.get(stream[at + 1], f"SOF{stream[at + 1] - 0xC0}")
+    return StreamFacts(wide, high, stream[at + 9], stream[at + 4], process)
+
+
+def _frame(stream: bytes | memoryview) -> int:
+    """Return where the frame header of a standalone stream begins."""
     at = 2
     while at + 9 < len(stream) and stream[at] == 0xFF:
         marker = stream[at + 1]
@@ -112,9 +120,7 @@ def inspect(stream: bytes) -> StreamFacts:
             at += 1 if marker == 0xFF else 2
             continue
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            high, wide = (int.from_bytes(stream[at + n : at + n + 2]) for n in (5, 7))
-            process = _FRAMES.get(marker, f"SOF{marker - 0xC0}")
-            return StreamFacts(wide, high, stream[at + 9], stream[at + 4], process)
+            return at
         if marker == _SOS:
             break
         at += 2 + int.from_bytes(stream[at + 2 : at + 4])
@@ -163,7 +169,7 @@ class TileDecoder:
         if shrink > 1:
             small = {"min_height": self.shape[0], "min_width": self.shape[1]}
             self._options |= {**small, "min_factor": float(shrink)}
-        self._shrink = shrink
+        self._shrink, self._alike = shrink, b""
 
     def into(
         self, data: bytes | memoryview, out: npt.NDArray[np.uint8], *, tile: tuple[int, int]
@@ -188,14 +194,26 @@ class TileDecoder:
             # A stream that lacks nothing is not copied.
             complete = self._prefix == _SOI and data[:2] == _SOI
             stream = data if complete else standalone(self._prefix, data)
-            # At a reduced scale a stream of another size could come out at the right one.
-            size = self._header(stream)[:2] if self._shrink > 1 else self._stored
+            right = self._shrink == 1 or self._of_size(stream)
             made = self._decode(stream, buffer=out, **self._options)
         except (ValueError, RuntimeError) as error:
             msg = f"stored tile (row {tile[0]}, column {tile[1]}) of {self._name} cannot be "
             msg += f"decoded: {error}"
             raise CorruptInputError(msg) from error
-        if size != self._stored or made.shape != self.shape:
+        if not right or made.shape != self.shape:
             msg = f"stored tile (row {tile[0]}, column {tile[1]}) of {self._name} is an image of "
             msg += f"another size than its level's tiles, {self._stored[1]} x {self._stored[0]}."
             raise CorruptInputError(msg)
+
+    def _of_size(self, stream: bytes | memoryview) -> bool:
+        """Return whether a stream has the size of a tile.
+
+        To be asked at a reduced scale, at which one of another size could come out at the right
+        one. A stream that begins like the last one has its size; so nearly all of a level do.
+        """
+        if self._alike and stream[: len(self._alike)] == self._alike:
+            return True
+        if self._header(stream)[:2] != self._stored:
+            return False
+        self._alike = bytes(stream[: _frame(stream) + 9])
+        return True

@@ -1,6 +1,5 @@
 """Tiles of a grid from rectangles of a level: for engines that do not decode stored tiles."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +8,14 @@ import numpy.typing as npt
 
 from medconsist.tiling.grid import Items
 from medconsist.tiling.source import Source
-from medconsist.wsi.readers.resample import choose_level, resample, whole
+from medconsist.wsi.readers.resample import (
+    choose_level,
+    reduced,
+    resample,
+    shrink_of,
+    whole,
+    window,
+)
 from medconsist.wsi.slide import Slide
 from medconsist.wsi.tile_grid import TileGrid
 
@@ -23,9 +29,9 @@ ReadShifted = Callable[[int, Box], tuple[Picture, tuple[float, float]]]
 class LevelTiles(Source):
     """Each tile is the covering rectangle of the chosen level, resampled to its exact box.
 
-    Level and resampling are those of `choose_level` and `resample`, which the direct engine follows
-    too. Where an engine gives a rectangle that begins between two pixels (OpenSlide does), that is
-    counted in, so that the tile lies where the grid says.
+    Level, reduction and resampling are those of `choose_level`, `shrink_of` and `resample`, which
+    the direct engine follows too. Where an engine gives a rectangle that begins between two pixels
+    (OpenSlide does), that is counted in, so that the tile lies where the grid says.
 
     Parameters
     ----------
@@ -61,6 +67,7 @@ class LevelTiles(Source):
         self._level = choose_level(levels, grid.scale)
         step_y, step_x = levels[self._level].affine(levels[0]).scale
         self._steps = np.asarray((step_x, step_y, step_x, step_y))
+        self._shrink = shrink_of((grid.scale[0] / step_x, grid.scale[1] / step_y))
 
     def __len__(self) -> int:
         """Return the number of tiles."""
@@ -69,11 +76,30 @@ class LevelTiles(Source):
     def read(self, position: int, out: npt.NDArray[Any]) -> None:
         """Make tile ``position`` into ``out``."""
         (exact,) = self._grid.boxes([int(self._items[position])]) / self._steps
-        x0, y0, x1, y1 = (float(one) if (near := whole(one)) is None else near for one in exact)
-        box = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
+        x0, y0, x1, y1 = (
+            float(one if (near := whole(one)) is None else near) for one in exact.tolist()
+        )
+        shrink, level = self._shrink, self._slide.facts.levels[self._level]
+        left, wide = self._window(x0, x1, level.width)
+        top, high = self._window(y0, y1, level.height)
+        box = (left * shrink, top * shrink, (left + wide) * shrink, (top + high) * shrink)
         region, (x, y) = self._region(box)
-        place = (x0 - x, y0 - y, x1 - x, y1 - y)
+        # What lies before the box would shift the pixels that are averaged.
+        ahead = int(box[0] - x), int(box[1] - y)
+        region = reduced(region[ahead[1] :, ahead[0] :], shrink)
+        x, y = x + ahead[0], y + ahead[1]
+        place = (
+            max((x0 - x) / shrink, 0.0),
+            max((y0 - y) / shrink, 0.0),
+            min((x1 - x) / shrink, float(region.shape[1])),
+            min((y1 - y) / shrink, float(region.shape[0])),
+        )
         out[:] = resample(region, place, self._grid.tile_px)
+
+    def _window(self, start: float, stop: float, extent: int) -> tuple[int, int]:
+        shrink = self._shrink
+        length = (stop - start) / shrink
+        return window(start / shrink, length, self._grid.tile_px, -(-extent // shrink))
 
     def _region(self, box: Box) -> tuple[Picture, tuple[float, float]]:
         """Return a rectangle that holds the box, and where it begins on the level."""

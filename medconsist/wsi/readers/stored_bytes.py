@@ -140,8 +140,12 @@ def read_tiles(
     >>> [part if part is None else bytes(part) for part in read]
     [b'"', None, b'""']
     """
-    # Plain numbers: for the some thirty tiles of a job arrays would cost more than they save.
     begins, lengths = offsets.tolist(), counts.tolist()
+    if _one_run(offsets, counts):
+        first = begins[0]
+        data = reads.pread(first, begins[-1] + lengths[-1] - first)
+        pairs = zip(begins, lengths, strict=True)
+        return [data[at - first : at - first + size] for at, size in pairs]
     found: list[memoryview | None] = [None] * len(begins)
     run: list[int] = []
     first = end = 0
@@ -159,6 +163,15 @@ def read_tiles(
     if run:
         _read_run(reads, run, (first, end), begins, lengths, found)
     return found
+
+
+def _one_run(offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> bool:
+    """Return whether tiles lie one after the other, near enough to be read at once."""
+    if not len(offsets) or not counts.all():
+        return False
+    gaps = offsets[1:] - offsets[:-1] - counts[:-1]
+    near = not len(gaps) or (gaps.min() >= 0 and gaps.max() <= _GAP)
+    return bool(near and offsets[-1] + counts[-1] - offsets[0] <= _RUN)
 
 
 def _read_run(

@@ -67,9 +67,14 @@ class StoredTiles:
         self._scratch.append(memory)
 
     def into(
-        self, data: bytes | memoryview | None, row: int, column: int, out: npt.NDArray[np.uint8]
+        self,
+        data: bytes | memoryview | None,
+        tile: tuple[int, int],
+        out: npt.NDArray[np.uint8],
     ) -> None:
-        """Decode a stored tile into ``out``, contiguous and of `shape`; `FILL` for None.
+        """Decode a stored tile (row, column) into ``out``, contiguous and of `shape`.
+
+        A tile that was never stored (``data`` is None) becomes `FILL`.
 
         Raises
         ------
@@ -78,10 +83,10 @@ class StoredTiles:
         """
         if data is None:
             out[:] = FILL
-        elif row == self._cut_row or column == self._cut_column:
-            out[:] = self._cut(data, row, column)
+        elif tile[0] == self._cut_row or tile[1] == self._cut_column:
+            out[:] = self._cut(data, *tile)
         else:
-            self._scaled.into(data, out, tile=(row, column))
+            self._scaled.into(data, out, tile=tile)
 
     def _cut(self, data: bytes | memoryview, row: int, column: int) -> npt.NDArray[np.uint8]:
         """Return the mean of image and `FILL`, as a region read beyond the edge would give it."""

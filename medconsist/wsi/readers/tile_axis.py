@@ -107,6 +107,12 @@ class TileAxis:
         last = np.clip(self.first + self.count, 0, self.extent) - 1
         return last // self.stored
 
+    @cached_property
+    def equal(self) -> npt.NDArray[np.bool_]:
+        """Whether each window is a stored tile that lies within the image."""
+        inside = (self.first >= 0) & (self.first + self.stored <= self.extent)
+        return inside & (self.count == self.stored) & (self.first % self.stored == 0)
+
     @property
     def widest(self) -> int:
         """Pixels of the longest window."""
@@ -117,6 +123,10 @@ class TileAxis:
         """Whether every window is its tile: whole places, one pixel for one pixel."""
         exact = whole(self.length) == self.size and (self.count == self.size).all()
         return bool(exact and (self.begin < _NOISE).all())
+
+    def touched(self, windows: npt.NDArray[np.int64]) -> tuple[int, int]:
+        """Return the first stored tile that these windows touch, and the one after the last."""
+        return int(self.low[windows].min()), int(self.high[windows].max()) + 1
 
     def windows(self, stored: int) -> range:
         """Return the windows that touch a stored tile."""

@@ -3,6 +3,8 @@
 import multiprocessing
 import pickle
 import struct
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -90,9 +92,17 @@ def test_a_forked_child_reads_the_same(small_slides: dict[str, Path]) -> None:
 
 def test_a_pickled_slide_opens_its_path_again(small_slides: dict[str, Path]) -> None:
     slide = opened(small_slides["tiff"])
+    slide.notes = ("seen",)
     again = pickle.loads(pickle.dumps(slide))  # noqa: S301 - our own bytes
     assert sums(again) == sums(slide)
     assert again.facts == slide.facts
+    assert again.notes == ("seen",)
+
+
+def test_readers_do_not_import_torch() -> None:
+    said = "import sys, medconsist.wsi.readers.open; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", said], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_broken_bytes_name_tile_and_level_and_harm_nothing_else(

@@ -96,10 +96,8 @@ def test_scaled_tiles_are_near_the_resampled_openslide(
         grid = grid_of(slide, SCALED[name])
         items = np.arange(len(grid))
         made = slide.tiles(grid, items).all().astype(int)
-        # One rule for both: what is left is scaled DCT instead of averaging, on drawn letters. Just
-        # above 2 the reference is one wide triangle, here a mean of two pixels and a narrow one.
-        allowed = 2.5 if name == "not whole" else 1.0
-        assert np.abs(made - reference.tiles(grid, items).all()).mean() <= allowed
+        # One rule for both: what is left is the scaled DCT instead of averaging, on drawn letters.
+        assert np.abs(made - reference.tiles(grid, items).all()).mean() <= 1.0
 
 
 @pytest.mark.data

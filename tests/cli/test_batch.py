@@ -11,8 +11,6 @@ from tests.cli.conftest import Program
 from tests.cli.small_scan import write_small_scan
 from tests.wsi.small_slide import write_small_slide
 
-pytest_plugins = ["tests.cli.conftest"]
-
 
 @pytest.fixture
 def slides(tmp_path: Path) -> Path:

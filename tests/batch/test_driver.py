@@ -1,0 +1,65 @@
+"""The driver says how far it is and shows it; its workers do not outlive it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+from medconsist.batch.engine import Event
+from medconsist.batch.progress import Progress, ProgressLine, Tally
+from medconsist.batch.work import Case
+from tests.batch.kill_loop import TAG, remaining
+
+LOOP = Path(__file__).with_name("kill_loop.py")
+
+
+class Terminal(StringIO):
+    """A stream that calls itself a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_one_line_and_a_file_plain_ones() -> None:
+    terminal, file = Terminal(), StringIO()
+    for stream in (terminal, file):
+        line = ProgressLine(stream)
+        for done in range(4):
+            line.show(Progress(cases=3, done=done))
+    assert file.getvalue() == ("0 of 3 cases, 0 items/s\n3 of 3 cases, 0 items/s\n")
+    assert terminal.getvalue().startswith("\r\x1b[K0 of 3")
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_the_time_left_follows_the_bytes_that_are_left() -> None:
+    tally = Tally([Case(id="a", size=30), Case(id="b", size=10), Case(id="c", size=20)], workers=2)
+    tally.take(Event(kind="started", case="a"))
+    assert tally.progress().running == ("a",)
+    assert tally.progress().eta_s is None
+    tally.take(Event(kind="done", case="a", key="k", items=5, seconds=60.0))
+    tally.take(Event(kind="failed", case="b"))
+    progress = tally.progress()
+    assert (progress.done, progress.retrying, progress.items) == (1, 1, 5)
+    assert progress.eta_s == 30.0  # 2 s a byte, 30 bytes, two workers
+    tally.take(Event(kind="found", case="b", key="k"))
+    tally.take(Event(kind="quarantined", case="c"))
+    assert tally.progress().ended == 3
+    assert "1 done before, 1 set aside" in tally.progress().text
+
+
+def test_workers_leave_when_their_driver_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    words = [sys.executable, str(LOOP), "--folder", str(tmp_path), "--drive", "out"]
+    tagged = os.environ | {TAG: str(os.getpid())}
+    driver = subprocess.Popen([*words, "--cases", "400"], env=tagged, cwd=LOOP.parents[2])
+    log = tmp_path / "out" / "runs.log"
+    end = time.monotonic() + 30
+    while not log.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert log.exists()
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    assert remaining("local") == 0
