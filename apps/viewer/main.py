@@ -110,8 +110,9 @@ def draw_empty(root: Path | None) -> None:
     st.html(f'<p class="mc-notice">{NOTICE}</p>')
     place = "No results folder was named." if root is None else f"No finished result in {root}."
     st.html(
-        f"<p>{safe(place)} Make one with <code>medconsist demo</code> or "
-        "<code>medconsist mri reconstruct INPUT --out DIR</code>, then open it with "
+        f"<p>{safe(place)} Make one with <code>medconsist demo</code>, "
+        "<code>medconsist mri reconstruct INPUT --out DIR</code> or "
+        "<code>medconsist wsi embed SLIDE --out DIR</code>, then open it with "
         "<code>medconsist view --results DIR</code>.</p>"
     )
 

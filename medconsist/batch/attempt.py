@@ -11,7 +11,7 @@ from medconsist.batch.states import Failure, FailureFolder
 from medconsist.batch.work import Case, Work, Worker
 from medconsist.errors import MedconsistError
 
-__all__ = ["Station", "lost", "no_room", "reason_of"]
+__all__ = ["Station", "lost", "no_room", "reason_of", "sentence_of"]
 
 OUT_OF_MEMORY = "out of memory"
 _MAY_PASS = frozenset({"failed", OUT_OF_MEMORY})
@@ -82,10 +82,10 @@ class Station:
                 case,
                 self._folder,
                 self._limits,
-                sentence=_sentence(error),
+                sentence=sentence_of(error),
                 reason=reason_of(error),
                 exit_code=_exit_code(error),
-                trace="".join(traceback.format_exception(error)),
+                trace=_plain("".join(traceback.format_exception(error))),
             )
         except OSError as unwritten:
             return _stopped(case, unwritten)
@@ -123,7 +123,7 @@ def reason_of(error: BaseException) -> str:
     """
     # torch raises its own class for a GPU and a RuntimeError for the host; it is not imported here.
     memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if memory or "can't allocate memory" in str(error):
+    if memory or "can't allocate memory" in _said(error):
         return OUT_OF_MEMORY
     return error.reason if isinstance(error, MedconsistError) else "failed"
 
@@ -171,7 +171,7 @@ def _stopped(case: Case, error: Exception) -> Event:
         kind="stopped",
         case=case.id,
         reason=reason_of(error),
-        sentence=_sentence(error),
+        sentence=sentence_of(error),
         exit_code=_exit_code(error),
     )
 
@@ -180,9 +180,26 @@ def _timed(event: Event, seconds: float) -> Event:
     return Event(**{**vars(event), "seconds": seconds})
 
 
-def _sentence(error: Exception) -> str:
-    said = " ".join(str(error).split())[:_LONGEST]
+def sentence_of(error: Exception) -> str:
+    """Return what a record or a report says of an error: one line, printable, of bounded length.
+
+    Examples
+    --------
+    >>> sentence_of(KeyError("rows"))
+    "KeyError: 'rows'"
+    """
+    said = _plain(" ".join(_said(error).split())[:_LONGEST])
     return said if isinstance(error, MedconsistError) else f"{type(error).__name__}: {said}"
+
+
+def _said(error: BaseException) -> str:
+    """Return ``str(error)``, also of an error that cannot say it."""
+    return str(traceback.TracebackException(type(error), error, None))
+
+
+def _plain(text: str) -> str:
+    """Escape what no file of UTF-8 can hold, and what would steer a terminal: names hold both."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _exit_code(error: Exception) -> int:

@@ -3,9 +3,11 @@
 import logging
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -21,6 +23,7 @@ from medconsist.errors import MedconsistError, RefusedInputError
 __all__ = ["LocalEngine", "local_devices"]
 
 _TURN_S = 0.5  # longest wait for news; a worker that hangs is noticed this late at most
+_START_S = 300.0  # what a worker gets for its imports, which a slow disk can stretch
 _LEAVE_S = 5.0  # what an idle worker gets to leave by itself
 
 logger = logging.getLogger(__name__)
@@ -46,8 +49,9 @@ class LocalEngine(Engine):
     """Processes of this machine, each with its own pipe: no lock that a killed one could keep.
 
     A worker that dies is noticed at once, its case counts a death and runs again, and a new worker
-    starts; one that takes longer than ``case_seconds`` is ended by its process id. Workers leave
-    when the driver ends, even by ``kill -9``. Times are monotonic: a clock set back changes
+    starts; one that takes longer than ``case_seconds``, or five minutes for its imports, is ended
+    by its process id. Workers leave when the driver ends, even by ``kill -9``; SIGTERM ends it as
+    Ctrl-C does. Times are monotonic: a clock set back changes
     nothing. A worker is handed one case at a time.
 
     Parameters
@@ -95,10 +99,11 @@ class LocalEngine(Engine):
         devices = local_devices(self._device, self.workers)
         orders = [Order(work=work, folder=folder, limits=limits, device=one) for one in devices]
         pool = _Pool(orders, biggest_first(cases), report=report, prefetch=self._prefetch)
-        try:
-            pool.run()
-        finally:
-            pool.close()
+        with _sigterm_as_ctrl_c():
+            try:
+                pool.run()
+            finally:
+                pool.close()
 
 
 class _Seat:
@@ -112,7 +117,7 @@ class _Seat:
         theirs.close()
         self.ready = False
         self.case: Case | None = None
-        self.since = 0.0
+        self.since = time.monotonic()
         try:
             self.link.send(order)
         except (BrokenPipeError, ConnectionResetError):
@@ -132,17 +137,22 @@ class _Seat:
 
     def answers(self) -> Iterator[Event | str | None]:
         """Yield what the worker has said, then None if it is gone."""
+        # A process that it forked may hold the other end of its pipe: that alone does not tell.
+        # Asked first, so that its last words are heard.
+        gone = not self.process.is_alive()
         try:
             while self.link.poll():
                 yield self.link.recv()
         except (EOFError, OSError):
+            gone = True
+        if gone:
             yield None
 
     def end(self) -> str:
         """End the process by its id, and say how it ended."""
         self.link.close()
         self.process.kill()
-        self.process.join()
+        self.process.join(_LEAVE_S)  # one that waits for a dead network disk cannot be killed
         code = self.process.exitcode or 0
         how = f"by signal {-code} ({_signal(-code)})" if code < 0 else f"with exit code {code}"
         return f"The worker (pid {self.process.pid}) was ended {how}"
@@ -238,6 +248,12 @@ class _Pool:
                 seat.ready, self._barren = True, 0
             elif isinstance(answer, Event) and seat.case is not None:
                 self._settle(seat, answer)
+                if answer.reason == "failed" and self._orders[number].device != "cpu":
+                    # An error of CUDA stays with its process: every case after it would fail.
+                    self._replace(number, seat)
+                    return
+        if not seat.ready and time.monotonic() - seat.since > _START_S:
+            self._replace(number, seat)
         limit = self._orders[0].limits.case_seconds
         if seat.case is not None and limit is not None and time.monotonic() - seat.since > limit:
             self._replace(number, seat, hung=limit)
@@ -248,7 +264,10 @@ class _Pool:
         how = seat.end()
         if seat.case is None:
             if not seat.ready:
-                self._count_barren(how, killed=(seat.process.exitcode or 0) < 0)
+                late = time.monotonic() - seat.since > _START_S
+                how += f"; it was not ready within {_START_S:g} s" if late else ""
+                killed = (seat.process.exitcode or 0) < 0 and not late
+                self._count_barren(how, killed=killed)
             return
         if hung is not None:
             how = f"The case took longer than --case-seconds {hung:g}. {how}"
@@ -265,7 +284,7 @@ class _Pool:
             case = self._prefetch.give_back(case)
         if event.kind == "failed":
             (self._alone if event.alone else self._waiting).append(case)
-        self._stopped = event.kind == "stopped"
+        self._stopped |= event.kind == "stopped"
         self._report(event)
 
     def _count_barren(self, how: str, *, killed: bool) -> None:
@@ -277,6 +296,20 @@ class _Pool:
                 "what they wrote to stderr; run one case without --engine."
             )
             raise MedconsistError(msg)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the batch as Ctrl-C does, with its report; a handler of others stays."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _signal(number: int) -> str:

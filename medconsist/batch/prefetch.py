@@ -53,9 +53,9 @@ class Prefetch:
     ('', None)
     """
 
-    def __init__(self, folder: Path, *, budget_bytes: int) -> None:
-        if budget_bytes < 1:
-            msg = f"--prefetch-gib must be positive, got {budget_bytes} bytes."
+    def __init__(self, folder: Path, *, budget_bytes: float | int) -> None:
+        if not 1 <= budget_bytes < float("inf"):
+            msg = f"--prefetch-gib must be positive and finite, got {budget_bytes} bytes."
             raise RefusedInputError(msg)
         make_folder(folder)
         sweep(folder, f"{_PREFIX}*")

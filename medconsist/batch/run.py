@@ -4,10 +4,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from medconsist._atomic import make_folder
+from medconsist.batch.attempt import sentence_of
 from medconsist.batch.driver import Heartbeat, beating, one_driver
 from medconsist.batch.engine import Engine, Event, Limits
 from medconsist.batch.plan import write_plan
@@ -15,7 +17,7 @@ from medconsist.batch.progress import ProgressLine, Tally
 from medconsist.batch.report import BatchReport, ReportedResult, write_report
 from medconsist.batch.states import Failure, FailureFolder
 from medconsist.batch.work import Case, Work
-from medconsist.errors import RefusedInputError, StorageError
+from medconsist.errors import MedconsistError, RefusedInputError, StorageError
 
 __all__ = ["run_batch"]
 
@@ -70,6 +72,8 @@ def run_batch(
         Two cases have one id, or another driver is at work on this study.
     StorageError
         The folder is not writable; nothing was run.
+    MedconsistError
+        The engine cannot run workers; the report says what was done.
     """
     limits = limits or Limits()
     _refuse_twins(cases)
@@ -77,16 +81,15 @@ def run_batch(
     with one_driver(folder):
         batch = _Batch(cases, engine=engine, folder=folder, limits=limits, line=line)
         write_plan(folder, cases)
-        batch.set_apart(retry=retry_quarantined)
+        batch.set_apart(work, retry=retry_quarantined)
         try:
             with beating(folder, batch.heartbeat):
                 engine.run(work, batch.left, folder=folder, report=batch.take, limits=limits)
         except _StopError as stop:
             logger.warning("%s", stop)
             batch.stopped, batch.exit_code = str(stop), stop.exit_code
-        except KeyboardInterrupt:
-            batch.stopped, batch.exit_code = "interrupted; run the same command again.", 130
-            batch.finish()
+        except (KeyboardInterrupt, Exception) as error:
+            batch.end_by(error)
             raise
         return batch.finish()
 
@@ -115,14 +118,21 @@ class _Batch:
         self._aside = 0
         self._started, self._start = datetime.now(UTC), time.monotonic()
 
-    def set_apart(self, *, retry: bool) -> None:
-        """Leave out what an earlier batch has set aside, or forget that it has."""
+    def set_apart(self, work: Work, *, retry: bool) -> None:
+        """Leave out what an earlier batch has set aside, or forget that it has.
+
+        A case that got its result in between, as one of its own, is not aside any more.
+        """
         failures = FailureFolder(self._folder)
         for case in self._cases.values():
             if retry:
                 failures.forget(case.id)
             failure = failures.of(case)
-            if failure is not None and failure.state == "quarantined":
+            if (
+                failure is not None
+                and failure.state == "quarantined"
+                and not _has_result(work, case)
+            ):
                 self._tally.take(Event(kind="quarantined", case=case.id))
             else:
                 self.left.append(case)
@@ -168,6 +178,15 @@ class _Batch:
             started=self._started,
         )
 
+    def end_by(self, error: Exception | KeyboardInterrupt) -> None:
+        """Write the report of a batch that an error or Ctrl-C ended."""
+        if isinstance(error, KeyboardInterrupt):
+            self.stopped, self.exit_code = "interrupted; run the same command again.", 130
+        else:
+            self.stopped = sentence_of(error)
+            self.exit_code = error.exit_code if isinstance(error, MedconsistError) else 1
+        self.finish()
+
     def finish(self) -> BatchReport:
         """Return the report, written where the disk allows it."""
         failures = self._failures()
@@ -199,6 +218,12 @@ class _Batch:
         missing = (case for case in self._cases.values() if case.id not in self._results)
         found = ((case.id, records.of(case)) for case in missing)
         return {case: failure for case, failure in found if failure is not None}
+
+
+def _has_result(work: Work, case: Case) -> bool:
+    with suppress(MedconsistError, OSError):
+        return work.find(case) is not None
+    return False
 
 
 def _refuse_twins(cases: Sequence[Case]) -> None:

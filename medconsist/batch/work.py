@@ -1,5 +1,6 @@
 """What is done to a case: three small classes that a domain fills and every engine runs."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +65,9 @@ class Case:
     @cached_property
     def digest(self) -> str:
         """The sha256 of all but the copy: a failure of another digest is forgotten."""
-        return sha256_of_bytes(canonical_json([self.id, self.spec, self.size, self.input]))
+        # A name on the disk need not be UTF-8.
+        place = os.fsencode(self.input).decode(errors="backslashreplace")
+        return sha256_of_bytes(canonical_json([self.id, self.spec, self.size, place]))
 
 
 def file_case(
@@ -100,7 +103,7 @@ def file_case(
     name = case if item in (None, case) else f"{case}--{item}"
     facts = path.stat() if path.is_file() else None
     return Case(
-        id=f"{name[:_LONGEST]}-{sha256_of_bytes(place.encode())[:8]}",
+        id=f"{name[:_LONGEST]}-{sha256_of_bytes(os.fsencode(place))[:8]}",
         spec={
             **spec,
             "case": case,

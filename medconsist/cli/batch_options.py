@@ -110,7 +110,7 @@ class Batching(Computing):
 
         fast = None
         if self.prefetch is not None:
-            fast = Prefetch(self.prefetch, budget_bytes=int(self.prefetch_gib * 2**30))
+            fast = Prefetch(self.prefetch, budget_bytes=self.prefetch_gib * 2**30)
         return LocalEngine(workers=self._workers(), device=self.device, prefetch=fast)
 
     def _workers(self) -> int:

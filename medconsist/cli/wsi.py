@@ -1,6 +1,7 @@
 """``medconsist wsi``: embed, doctor, simulate, export."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # the room imports nothing heavy
     from medconsist.wsi.task import SlideJob
 
 __all__ = ["Doctor", "Embed", "Export", "Simulate", "Wsi"]
+
+logger = logging.getLogger(__name__)
 
 Stain = Literal["he", "ihc", "fluorescence", "any"]
 
@@ -63,6 +66,8 @@ class Embed(Batching):
     """What decodes; auto takes the direct engine where it gives the pixels of OpenSlide."""
     batch: int = 64
     """Most tiles at once; halved where memory runs out."""
+    threads: int | None = None
+    """CPU threads, of decoding too; by default 2 decode, and torch chooses for the rest."""
     study: str = "wsi"
     """Study that the cases belong to."""
     patient: str | None = None
@@ -143,8 +148,8 @@ class Doctor(Common):
     """The slide."""
     tile_mpp: float = 0.5
     """Microns per pixel of the tiles that the time is estimated for."""
-    tile_px: int = 256
-    """Side of these tiles [px]."""
+    tile_px: int = 224
+    """Side of these tiles [px]; 224 is what the encoders take."""
     mpp: float | None = None
     """Microns per pixel of the slide, where it does not say them."""
     picture: Path | None = None
@@ -159,6 +164,8 @@ class Doctor(Common):
         report = examine(self.slide, target_mpp=self.tile_mpp, tile_px=self.tile_px, mpp=self.mpp)
         if self.picture is not None and report.picture:
             atomic_write_bytes(self.picture, report.picture)
+        elif self.picture is not None:
+            logger.warning("%s was not written: the tissue was not looked at.", self.picture)
         sys.stdout.write((json.dumps(report.as_json()) if self.json else report.text) + "\n")
         return report.exit_code
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from medconsist.batch.work import Case, Finished, Work, Worker, file_case
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.case_manifest import is_manifest, read_case_manifest
-from medconsist.mri.task import Job, reconstruct_file
+from medconsist.mri.task import Job, publish_result, reconstruct_file
 from medconsist.results.store import ResultStore
 
 __all__ = ["ReconstructWork", "scan_cases"]
@@ -44,7 +44,11 @@ class ReconstructWork(Work):
         if not store.keys(job.case_id):
             return None
         key = job.key(job.input_digests())
-        return key if store.is_done(job.case_id, key) else None
+        if not store.is_done(job.case_id, key):
+            return None
+        if store.current(job.case_id) != key:  # killed between its end and being shown
+            publish_result(store, store.read(job.case_id, key).result)
+        return key
 
     def open(self, device: str) -> Worker:
         """Return a worker that computes on this device."""

@@ -181,7 +181,7 @@ def reconstruct_file(job: Job) -> Outcome:
     )
     if store.is_done(job.case_id, key):
         stored = store.read(job.case_id, key)
-        _publish(store, stored.result)
+        publish_result(store, stored.result)
         return Outcome(stored, fresh=False)
     volume = _compute(job, kspace, steps)
     trust = volume.trust
@@ -207,7 +207,7 @@ def reconstruct_file(job: Job) -> Outcome:
         trust=TrustRecord(scores=scores, maps=tuple(trust.maps), settings=trust.settings),
         notes=volume.kspace.notes,
     )
-    _publish(store, _write(store, job.case_id, fields, volume))
+    publish_result(store, _write(store, job.case_id, fields, volume))
     return Outcome(store.read(job.case_id, key), fresh=True)
 
 
@@ -302,7 +302,8 @@ def _named(role: str, volume: _Volume, model: ModelRecord | None) -> dict[str, s
     return {"method": method, "description": ", ".join(filter(None, [method, model.label]))}
 
 
-def _publish(store: ResultStore, result: Result) -> None:
+def publish_result(store: ResultStore, result: Result) -> None:
+    """Show a finished result of this task; again on a rerun, as its job may have been killed."""
     publish(store, result, group=_group(result.config, result.inputs, result.trust.settings))
 
 

@@ -11,7 +11,7 @@ from medconsist.errors import RefusedInputError
 from medconsist.results.store import ResultStore
 from medconsist.wsi.encoders.encoder import Encoder, EncoderCard
 from medconsist.wsi.settings import Embedding
-from medconsist.wsi.task import SlideJob, embed_slide
+from medconsist.wsi.task import SlideJob, embed_slide, publish_result
 
 __all__ = ["EmbedWork", "slide_cases"]
 
@@ -71,7 +71,11 @@ class EmbedWork(Work):
         if not store.keys(case.spec["case"]):
             return None
         key = self.job(case, _Nameplate(self)).key
-        return key if store.is_done(case.spec["case"], key) else None
+        if not store.is_done(case.spec["case"], key):
+            return None
+        if store.current(case.spec["case"]) != key:  # killed between its end and being shown
+            publish_result(store, store.read(case.spec["case"], key).result)
+        return key
 
     def open(self, device: str) -> Worker:
         """Return a worker with the encoder on its device."""

@@ -92,7 +92,7 @@ def examine(
     path: Path,
     *,
     target_mpp: float = 0.5,
-    tile_px: int = 256,
+    tile_px: int = 224,
     mpp: float | tuple[float, float] | None = None,
 ) -> Examination:
     """Examine a slide as far as it lets itself be examined.
@@ -102,7 +102,7 @@ def examine(
     path
         The file.
     target_mpp, tile_px
-        Of the tiles whose time is estimated.
+        Of the tiles whose time is estimated; by default those of ``wsi embed``.
     mpp
         Given instead of what the slide says.
 
@@ -110,7 +110,7 @@ def examine(
     ------
     MissingInputError
         There is no such file: nothing can be said of it.
-    NoMppError
+    RefusedInputError
         ``target_mpp`` is not plausible.
     """
     settings = Embedding(target_mpp=target_mpp)
@@ -186,8 +186,8 @@ def _time(found: Examination, slide: Slide, grid: TileGrid, items: np.ndarray) -
         rho: Rho = compared(loader, streams_of(slide, most=_TIMED_TILES), rounds=3)
         pace = rho.loader
         found.findings["rho"] = (
-            f"{rho.value:.3g} stored tiles a core-second over those of libjpeg-turbo alone at full "
-            f"size ({pace.decoded} decoded for {pace.items} tiles)"
+            f"{rho.value:.3g}: stored tiles a core-second over libjpeg-turbo alone at full "
+            f"size ({pace.decoded / pace.items:.3g} decoded for each tile)"
         )
     else:
         loader_pass(loader)

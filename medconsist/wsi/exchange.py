@@ -5,6 +5,7 @@ from typing import Literal
 
 from medconsist._atomic import make_folder
 from medconsist.errors import MissingInputError, RefusedInputError
+from medconsist.results.store import ResultStore
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.bags.bag_store import BagEntry, bags_of
 from medconsist.wsi.bags.clam import ClamFrame, write_clam
@@ -18,6 +19,8 @@ _MPP_OF_1X = 10.0  # um/px; the nominal magnification that both programs speak o
 
 def export_study(root: Path, study: str, *, out: Path, layout: Layout) -> list[Path]:
     """Write every slide of a study for another program; verified bags only.
+
+    Of several results of one slide, the current one of its case is written.
 
     Parameters
     ----------
@@ -38,11 +41,11 @@ def export_study(root: Path, study: str, *, out: Path, layout: Layout) -> list[P
     MissingInputError
         The study has no features.
     RefusedInputError
-        Two results are of slides of one name (other keys or cases).
+        Two slides of other cases have one name, or none of a slide's results is the current one.
     CorruptResultError
         A bag is not as it was written.
     """
-    entries = bags_of(root, study)
+    entries = _current(bags_of(root, study), ResultStore(root, study))
     if not entries:
         msg = f"There are no features in study {study} of {root}. Run medconsist wsi embed first."
         raise MissingInputError(msg)
@@ -111,6 +114,17 @@ def _size(bag: Bag) -> tuple[int, int]:
     """Return where the tiled region ends on level 0: the whole slide, unless it has bounds."""
     grid = bag.header.grid
     return int(grid.origin_x) + grid.width, int(grid.origin_y) + grid.height
+
+
+def _current(entries: list[BagEntry], store: ResultStore) -> list[BagEntry]:
+    """Leave out older results of a slide that has its case's current one."""
+    shown = {case: store.current(case) for case in {entry.case for entry in entries}}
+    found = {(entry.case, entry.slide) for entry in entries if entry.key == shown[entry.case]}
+    return [
+        entry
+        for entry in entries
+        if entry.key == shown[entry.case] or (entry.case, entry.slide) not in found
+    ]
 
 
 def _refuse_one_name(entries: list[BagEntry]) -> None:

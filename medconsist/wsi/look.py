@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from medconsist.errors import NoTissueError, RefusedInputError
+from medconsist.errors import NoTissueError, UnsupportedInputError
 from medconsist.wsi.mpp import Mpp
 from medconsist.wsi.settings import Embedding
 from medconsist.wsi.slide import Bounds, Slide
@@ -80,11 +80,11 @@ def look_at(slide: Slide, *, mpp: Mpp, tile_px: int, settings: Embedding) -> Loo
 
     Raises
     ------
-    RefusedInputError
-        The tiles would be finer than the slide, and that was not asked for; or the slide is
-        smaller than one.
     UnsupportedInputError
-        Another stain than the encoder was made for, where that is refused.
+        The tiles would be finer than the slide, and that was not asked for; the slide is smaller
+        than one; or its stain is another than the encoder was made for, where that is refused.
+    RefusedInputError
+        The side of a tile or its overlap is out of range.
     NoTissueError
         No tissue, or no tile with enough of it; carries a picture of what was seen.
     CorruptInputError
@@ -124,7 +124,7 @@ def _require_a_tile(grid: TileGrid) -> None:
         f"{grid.tile_px} x {grid.tile_px}. Use finer tiles by --tile-mpp, or an encoder of smaller "
         "ones."
     )
-    raise RefusedInputError(msg)
+    raise UnsupportedInputError(msg)
 
 
 def _none_enough(

@@ -7,6 +7,7 @@ from medconsist.results.cases import Outcome
 from medconsist.results.folder import RESULT_NAME
 from medconsist.results.tables import aligned
 from medconsist.wsi.jobs import Done, Refused
+from medconsist.wsi.task import N_FACTS
 
 __all__ = ["as_json", "as_text"]
 
@@ -24,11 +25,13 @@ def as_json(done: Done) -> dict[str, Any]:
 
 
 def as_text(done: Done) -> str:
-    """Return a table of the slides, the refused ones below it; paths are the last lines."""
+    """Return a table of the slides, what to know of each, the refused ones; paths come last."""
     parts = [medconsist.RESEARCH_USE_ONLY]
     if done.outcomes:
         header = ("slide", "tiles", "tissue", "microns per pixel", "state")
         parts += ["", aligned([header, *map(_row, done.outcomes)])]
+        warned = [line for outcome in done.outcomes for line in _warnings(outcome)]
+        parts += ["", *warned] if warned else []
     if done.refused:
         parts += ["", *map(_left_out, done.refused)]
     parts += ["", *(_path(outcome) for outcome in done.outcomes)]
@@ -57,6 +60,11 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         result.notes[0].removeprefix("Microns per pixel ").rstrip("."),
         "done now" if outcome.fresh else "was done before",
     )
+
+
+def _warnings(outcome: Outcome) -> list[str]:
+    result = outcome.stored.result
+    return [f"{result.item or result.case}: {note}" for note in result.notes[N_FACTS:]]
 
 
 def _left_out(one: Refused) -> str:

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from medconsist._ids import nearest
-from medconsist.errors import RefusedInputError
+from medconsist.errors import RefusedInputError, UnsupportedInputError
 from medconsist.tiling.grid import Edge
-from medconsist.wsi.mpp import Mpp
+from medconsist.wsi.mpp import PLAUSIBLE_MPP, Mpp
 from medconsist.wsi.readers.open import Engine
 from medconsist.wsi.tissue.quality import FLAGS
 from medconsist.wsi.tissue.stain import STAIN_KINDS
@@ -51,8 +51,6 @@ class Embedding:
     ------
     RefusedInputError
         A number is out of range, or a word is unknown.
-    NoMppError
-        ``target_mpp`` is not plausible.
 
     Examples
     --------
@@ -71,7 +69,13 @@ class Embedding:
     upsampling: bool = False
 
     def __post_init__(self) -> None:
-        Mpp(self.target_mpp, self.target_mpp, "target")
+        low, high = PLAUSIBLE_MPP
+        if not low <= self.target_mpp <= high:
+            msg = (
+                f"tiles of {self.target_mpp:g} um/px cannot be read; --tile-mpp takes {low} to "
+                f"{high}."
+            )
+            raise RefusedInputError(msg)
         if not 0 < self.min_tissue <= 1:
             msg = f"min_tissue must lie above 0 and at most at 1, got {self.min_tissue}."
             raise RefusedInputError(msg)
@@ -87,7 +91,7 @@ class Embedding:
 
         Raises
         ------
-        RefusedInputError
+        UnsupportedInputError
             Names both resolutions.
         """
         coarsest = max(mpp.x, mpp.y)
@@ -98,7 +102,7 @@ class Embedding:
             f"um/px, {mpp.source}): pixels would be invented. Use --tile-mpp {coarsest:g} or "
             "coarser, or say --upsampling."
         )
-        raise RefusedInputError(msg)
+        raise UnsupportedInputError(msg)
 
     def as_config(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""

@@ -46,10 +46,12 @@ from medconsist.wsi.simulated.layout import SOFTWARE
 from medconsist.wsi.slide import Slide
 from medconsist.wsi.tissue.polygons import tissue_polygons
 
-__all__ = ["RESULT_VERSION", "SlideJob", "embed_slide"]
+__all__ = ["N_FACTS", "RANDOM_NOTE", "RESULT_VERSION", "SlideJob", "embed_slide"]
 
 RESULT_VERSION = 1  # raise it when the features or arrays of the same input and settings change
 DEFAULT_THREADS = 2
+N_FACTS = 3  # notes that every result begins with; what follows is a warning
+RANDOM_NOTE = "The weights are random, for timings alone: these features say nothing of the tissue."
 ANOTHER_SCALE = 0.1  # share by which tiles may differ from those that an encoder was made for
 
 logger = logging.getLogger(__name__)
@@ -172,7 +174,7 @@ def embed_slide(job: SlideJob) -> Outcome:
     MissingInputError, CorruptInputError, UnsupportedInputError, NoMppError, NoTissueError
         The slide cannot be used; nothing was written. The error's ``reason`` is its class.
     RefusedInputError
-        The case is that of another patient or slide, or tiles would be finer than the slide.
+        The case is that of another patient or slide.
     StorageError
         The result could not be written; nothing half-written is left.
     """
@@ -184,7 +186,7 @@ def embed_slide(job: SlideJob) -> Outcome:
     patient = owner_of_case(store, job.case_id, patient=job.patient, refuse=_refuse_other(job))
     if store.is_done(job.case_id, job.key):
         stored = store.read(job.case_id, job.key)
-        _publish(store, stored.result)
+        publish_result(store, stored.result)
         return Outcome(stored, fresh=False)
     draft = store.draft(job.case_id, job.key)  # a damaged result is refused before hours of work
     with timed(steps, "open"):
@@ -226,7 +228,7 @@ def embed_slide(job: SlideJob) -> Outcome:
             with draft:
                 _write(draft, look, writer)
                 result = draft.finish(fields)
-            _publish(store, result)
+            publish_result(store, result)
             writer.discard()
     return Outcome(store.read(job.case_id, job.key), fresh=True)
 
@@ -292,7 +294,7 @@ def _header(job: SlideJob, slide: Slide, look: Look, patient: str) -> BagHeader:
 
 def _notes(slide: Slide, look: Look, encoder: Encoder) -> tuple[str, ...]:
     mpp = look.grid.mpp
-    said = (
+    facts = (
         f"Microns per pixel {mpp.x:.6g} x {mpp.y:.6g}, source: {mpp.source}.",
         f"Decoded by the engine {slide.engine}.",
         f"Stain: {look.tissue.stain.kind} ({look.tissue.stain.reason}).",
@@ -300,7 +302,8 @@ def _notes(slide: Slide, look: Look, encoder: Encoder) -> tuple[str, ...]:
     drawn = slide.facts.properties.get("tiff.Software") == SOFTWARE
     simulated = (SIMULATED_NOTE,) if drawn else ()
     scale = _scale_notes(encoder, look.grid.target_mpp)
-    return (*said, *slide.notes, *look.notes, *scale, *simulated)
+    drawn_weights = (RANDOM_NOTE,) if encoder.name.endswith("-random") else ()
+    return (*facts, *slide.notes, *look.notes, *scale, *drawn_weights, *simulated)
 
 
 def _scale_notes(encoder: Encoder, target_mpp: float | int) -> tuple[str, ...]:
@@ -441,7 +444,8 @@ def _scores(look: Look) -> tuple[Score, ...]:
     return (area, *flagged)
 
 
-def _publish(store: ResultStore, result: Result) -> None:
+def publish_result(store: ResultStore, result: Result) -> None:
+    """Show a finished result of this task; again on a rerun, as its job may have been killed."""
     publish(store, result, group=_group(result.config))
 
 

@@ -1,7 +1,6 @@
 """The driver says how far it is and shows it; its workers do not outlive it."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,8 +9,11 @@ from pathlib import Path
 
 from medconsist.batch.engine import Event
 from medconsist.batch.progress import Progress, ProgressLine, Tally
+from medconsist.batch.report import read_report
+from medconsist.batch.states import batch_folder
 from medconsist.batch.work import Case
 from tests.batch.kill_loop import TAG, remaining
+from tests.batch.toy import STUDY
 
 LOOP = Path(__file__).with_name("kill_loop.py")
 
@@ -50,16 +52,32 @@ def test_the_time_left_follows_the_bytes_that_are_left() -> None:
     assert "1 done before, 1 set aside" in tally.progress().text
 
 
-def test_workers_leave_when_their_driver_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    words = [sys.executable, str(LOOP), "--folder", str(tmp_path), "--drive", "out"]
+def begun(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start a driver, and return when its workers are busy."""
+    (folder / "in").mkdir()
+    words = [sys.executable, str(LOOP), "--folder", str(folder), "--drive", "out"]
     tagged = os.environ | {TAG: str(os.getpid())}
     driver = subprocess.Popen([*words, "--cases", "400"], env=tagged, cwd=LOOP.parents[2])
-    log = tmp_path / "out" / "runs.log"
+    log = folder / "out" / "runs.log"
     end = time.monotonic() + 30
     while not log.exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert log.exists()
-    os.kill(driver.pid, signal.SIGKILL)
+    return driver
+
+
+def test_workers_leave_when_their_driver_is_killed(tmp_path: Path) -> None:
+    driver = begun(tmp_path)
+    driver.kill()
     driver.wait()
     assert remaining("local") == 0
+
+
+def test_sigterm_ends_the_workers_and_leaves_a_report(tmp_path: Path) -> None:
+    driver = begun(tmp_path)
+    driver.terminate()
+    driver.wait(30)
+    assert remaining("local") == 0
+    report = read_report(batch_folder(tmp_path / "out", STUDY))
+    assert (report.stopped.split(";")[0], report.exit_code) == ("interrupted", 130)
+    assert report.pending

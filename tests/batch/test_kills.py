@@ -1,17 +1,22 @@
 """Workers and drivers killed: nothing is lost, nothing is stored twice, nothing differs."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from medconsist.batch import local
 from medconsist.batch.engine import Event, Limits
 from medconsist.batch.local import LocalEngine
 from medconsist.batch.run import run_batch
 from medconsist.batch.states import batch_folder
-from tests.batch.toy import STUDY, Toy, case_of, cases_in, runs
+from medconsist.batch.work import Case, Finished
+from tests.batch.toy import STUDY, Toy, ToyWorker, act, case_of, cases_in, runs
 
 LOOP = Path(__file__).with_name("kill_loop.py")
 
@@ -79,6 +84,97 @@ def test_a_worker_that_hangs_is_ended_and_the_case_runs_once_more(tmp_path: Path
     assert report.counts["done"] == 3
 
 
+def test_a_worker_that_hangs_before_its_first_case_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_START_S", 3.0)
+    root = tmp_path / "out"
+    root.mkdir()
+
+    report = run_batch(
+        SlowToLoad(root),
+        cases_in(tmp_path / "in", 2),
+        engine=LocalEngine(workers=1),
+        folder=batch_folder(root, STUDY),
+    )
+
+    assert (report.exit_code, report.counts["done"]) == (0, 2)
+    assert (root / "loaded").exists()
+
+
+class SlowToLoad(Toy):
+    """A work whose first import never ends."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        act("hang", self.root / "loaded")
+
+
+def test_a_dead_worker_is_noticed_though_its_child_lives(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    root.mkdir()
+    begin = time.monotonic()
+
+    report = run_batch(
+        WithChild(root),
+        [case_of(tmp_path, 1, fault="die")],
+        engine=LocalEngine(workers=1),
+        folder=batch_folder(root, STUDY),
+        limits=Limits(deaths=1),
+    )
+
+    assert (report.counts["quarantined"], report.failures[0].deaths) == (1, 1)
+    assert time.monotonic() - begin < CHILD_S
+
+
+CHILD_S = 15.0
+
+
+class WithChild(Toy):
+    """A work whose worker forks a child, which holds what its parent held."""
+
+    def open(self, device: str) -> ToyWorker:
+        if os.fork() == 0:
+            time.sleep(CHILD_S)
+            os._exit(0)
+        return super().open(device)
+
+
+def test_an_error_on_a_device_harms_no_other_case(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    root.mkdir()
+    cases = [*cases_in(tmp_path / "in", 3), case_of(tmp_path / "in", 9, fault="failed")]
+
+    report = run_batch(
+        Sticky(root),
+        cases,
+        engine=LocalEngine(workers=1, device="meta"),
+        folder=batch_folder(root, STUDY),
+        limits=Limits(attempts=1),
+    )
+
+    assert (report.counts["done"], [one.case for one in report.failures]) == (3, ["toy-009"])
+
+
+class Sticky(Toy):
+    """A work whose process fails for ever once it has failed, as one does after a CUDA error."""
+
+    def open(self, device: str) -> ToyWorker:
+        assert device == "meta"
+        return StickyWorker(self)
+
+
+class StickyWorker(ToyWorker):
+    failed = False
+
+    def run(self, case: Case) -> Finished:
+        if self.failed:
+            msg = "CUDA error: an illegal memory access was encountered"
+            raise RuntimeError(msg)
+        self.failed = case.spec.get("fault") == "failed"
+        return super().run(case)
+
+
 def test_memory_that_ran_out_is_tried_again_while_nothing_else_runs(tmp_path: Path) -> None:
     root = tmp_path / "out"
     root.mkdir()
@@ -112,6 +208,7 @@ def test_kills_of_workers_and_of_the_driver_change_no_byte(tmp_path: Path) -> No
 def test_two_hundred_slides_and_scans_survive_kills(tmp_path: Path, work: str) -> None:
     said = loop(tmp_path, "--work", work, "--cases", 200, "--every", 4, "--seed", 1)
     assert (said["exit_code"], said["results"], said["equal"]) == (0, 200, True)
+    assert said["remembered"] == 200
     assert said["left_workers"] == 0
 
 

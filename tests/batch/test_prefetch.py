@@ -62,3 +62,9 @@ def test_results_of_copies_are_those_of_the_files(tmp_path: Path) -> None:
         found.append(stored(root))
     assert found[0] == found[1]
     assert list((tmp_path / "fast").iterdir()) == []
+
+
+@pytest.mark.parametrize("budget", [0, float("nan"), float("inf")])
+def test_a_budget_that_is_no_number_of_bytes_is_refused(budget: float, tmp_path: Path) -> None:
+    with pytest.raises(RefusedInputError, match="positive and finite"):
+        Prefetch(tmp_path, budget_bytes=budget)

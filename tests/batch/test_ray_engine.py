@@ -92,7 +92,7 @@ def test_a_cluster_listens_on_loopback_alone_has_a_token_and_leaves_nothing_when
     os.kill(driver.pid, signal.SIGKILL)
     out, _ = driver.communicate()
     assert out == b""  # also of the worker that was lost
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120  # three seconds on a quiet machine
     while processes_of(str(token.parent)) and time.monotonic() < until:
         time.sleep(0.1)
     assert not processes_of(str(token.parent))

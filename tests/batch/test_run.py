@@ -5,21 +5,26 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import medconsist
+from medconsist.batch.attempt import Station
 from medconsist.batch.driver import one_driver
 from medconsist.batch.engine import Engine, Limits
 from medconsist.batch.inline import InlineEngine
 from medconsist.batch.local import LocalEngine
+from medconsist.batch.report import read_report
 from medconsist.batch.run import run_batch
 from medconsist.batch.states import FailureFolder, batch_folder
-from medconsist.batch.work import Case
+from medconsist.batch.work import Case, Work, file_case
 from medconsist.errors import (
     CorruptInputError,
+    MedconsistError,
     MissingInputError,
     RefusedInputError,
     StorageError,
@@ -98,6 +103,17 @@ def test_what_was_set_aside_stays_aside_until_it_is_asked_for_or_has_changed(
     assert list(FailureFolder(folder).all()) == []
 
 
+def test_a_case_set_aside_that_got_its_result_in_another_way_is_done(
+    tmp_path: Path, root: Path
+) -> None:
+    toy, folder = Toy(root), folder_of(root)
+    bad = case_of(tmp_path, 1, fault="corrupt")
+    assert run_batch(toy, [bad], engine=InlineEngine(), folder=folder).exit_code == 3
+    toy.open("cpu").run(case_of(tmp_path, 1))
+    report = run_batch(toy, [bad], engine=InlineEngine(), folder=folder)
+    assert (report.exit_code, report.counts["found"], report.failures) == (0, 1, ())
+
+
 def test_a_batch_stops_when_too_many_cases_are_set_aside(
     engine: Engine, tmp_path: Path, root: Path
 ) -> None:
@@ -147,6 +163,7 @@ def test_a_full_disk_stops_the_batch_and_sets_no_case_aside(tmp_path: Path) -> N
 import resource, signal, sys
 from pathlib import Path
 from medconsist.batch.local import LocalEngine
+from medconsist.batch.report import read_report
 from medconsist.batch.run import run_batch
 from medconsist.batch.states import batch_folder
 from tests.batch.toy import STUDY, Toy, cases_in
@@ -185,6 +202,57 @@ class Broken(Toy):
     def open(self, device: str) -> ToyWorker:  # noqa: ARG002
         msg = "the weights are gone."
         raise MissingInputError(msg)
+
+
+def test_an_engine_that_fails_leaves_a_report_of_what_was_done(tmp_path: Path, root: Path) -> None:
+    class Fails(InlineEngine):
+        def run(self, work: Work, cases: Sequence[Case], **more: Any) -> None:
+            super().run(work, cases[:1], **more)
+            msg = "the workers are gone."
+            raise MedconsistError(msg)
+
+    with pytest.raises(MedconsistError, match="workers are gone"):
+        run_batch(Toy(root), cases_in(tmp_path, 3), engine=Fails(), folder=folder_of(root))
+    report = read_report(folder_of(root))
+    assert (report.counts["done"], report.counts["pending"], report.exit_code) == (1, 2, 1)
+    assert report.stopped == "the workers are gone."
+
+
+class UnsayableError(Exception):
+    """Fails again when it is shown."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (CorruptInputError("a\udcff.svs ends early."), "a\\udcff.svs ends early."),
+        (ValueError("\x1b[2Jgone"), "ValueError: \\x1b[2Jgone"),
+        (UnsayableError(), "UnsayableError: <exception str() failed>"),
+    ],
+)
+def test_an_error_that_no_file_can_hold_is_recorded_all_the_same(
+    error: Exception, says: str, tmp_path: Path
+) -> None:
+    class Raises(Toy):
+        def find(self, case: Case) -> str | None:  # noqa: ARG002
+            raise error
+
+    event = Station(Raises(tmp_path), folder=tmp_path, limits=Limits(attempts=1)).attempt(
+        Case(id="c7")
+    )
+    (failure,) = FailureFolder(tmp_path).all()
+    assert (event.kind, event.sentence, failure.sentence) == ("quarantined", says, says)
+
+
+def test_a_path_that_is_not_utf8_makes_a_case(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (folder / "a.svs").write_bytes(b"x")
+    case = file_case(folder / "a.svs", case="a", item=None, config={}, spec={})
+    assert (case.size, len(case.digest)) == (1, 64)
 
 
 def test_one_file_twice_and_two_files_for_one_item_are_refused(tmp_path: Path, root: Path) -> None:

@@ -200,7 +200,7 @@ BAD = {
     "microns of zero": Bad("cannot be right", options=("--mpp", "0")),
     "negative microns": Bad("cannot be right", options=("--mpp", "-0.5")),
     "microns NaN": Bad("cannot be right", options=("--mpp", "nan")),
-    "tiles of zero microns": Bad("cannot be right", options=("--tile-mpp", "0")),
+    "tiles of zero microns": Bad("--tile-mpp takes 0.05 to", options=("--tile-mpp", "0")),
     "all of a tile shared": Bad("overlap_px within", options=("--overlap", "224")),
     "negative overlap": Bad("overlap_px must be 0 or more", options=("--overlap", "-1")),
     "no tissue needed": Bad("min_tissue must lie", options=("--min-tissue", "0")),
@@ -349,10 +349,10 @@ def test_export_of_nothing_is_refused(layout: str, tmp_path: Path, program: Prog
     assert not (tmp_path / "files").exists()
 
 
-def test_export_of_two_results_of_one_slide_is_refused(slide: Path, program: Program) -> None:
+def test_export_of_two_slides_of_one_name_is_refused(slide: Path, program: Program) -> None:
     out = slide.parent / "out"
     embedded(program, slide, "--out", out)
-    embedded(program, slide, "--out", out, "--overlap", 32)
+    embedded(program, slide, "--out", out, "--case", "another")
     words = (out, "--out", slide.parent / "files", "--layout", "clam")
     answer = program("wsi", "export", *words)
     assert answer.code == 2
@@ -383,7 +383,7 @@ def test_doctor_says_what_a_slide_is_and_writes_nothing(slide: Path, program: Pr
         (cut(0.5), "corrupt", "biopsy.svs"),
         (small("biopsy.tiff", mpp=None), "no mpp", "Give the value by --mpp"),
         (small(tissue=0), "no tissue", "no tissue was found"),
-        (small(mpp=1.0), "failed", "finer than the slide"),
+        (small(mpp=1.0), "unsupported", "finer than the slide"),
     ],
     ids=["text", "cut", "no microns", "no tissue", "coarse"],
 )

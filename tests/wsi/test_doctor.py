@@ -1,13 +1,16 @@
 """What is said of a slide: what lies in the file, and the class of what is wrong with it."""
 
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 
-from medconsist.errors import MissingInputError, NoMppError
+from medconsist.cli.wsi import Doctor
+from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.wsi import doctor
 from medconsist.wsi.doctor import Examination, Problem, examine
+from medconsist.wsi.encoders.colour_texture import ColourTexture
 from medconsist.wsi.look import look_at
 from medconsist.wsi.readers.open import open_slide
 from medconsist.wsi.settings import Embedding
@@ -54,9 +57,10 @@ def test_a_slide_without_microns_tells_all_else(tmp_path: Path) -> None:
 
 
 def test_microns_stay_known_where_the_tiles_are_refused(path: Path) -> None:
-    for target_mpp, tile_px in ((0.5, 256), (1.0, 10**6), (1.0, 0)):
+    cases = ((0.5, 256, "unsupported"), (1.0, 10**6, "unsupported"), (1.0, 0, "failed"))
+    for target_mpp, tile_px, reason in cases:
         found = examine(path, target_mpp=target_mpp, tile_px=tile_px)
-        assert reasons(found) == ["failed"]
+        assert reasons(found) == [reason]
         assert found.findings["microns per pixel"] == "1 x 1 (aperio.MPP)"
 
 
@@ -64,8 +68,13 @@ def test_microns_stay_known_where_the_tiles_are_refused(path: Path) -> None:
 def test_microns_of_tiles_that_cannot_be_are_no_finding_of_the_slide(
     target_mpp: float, path: Path
 ) -> None:
-    with pytest.raises(NoMppError, match=r"\(target\) cannot be right"):
+    with pytest.raises(RefusedInputError, match="--tile-mpp takes"):
         examine(path, target_mpp=target_mpp)
+
+
+def test_the_tiles_that_are_counted_are_those_of_the_embedding_without_weights() -> None:
+    assert inspect.signature(examine).parameters["tile_px"].default == ColourTexture().input_px
+    assert Doctor(slide=Path("a.svs")).tile_px == ColourTexture().input_px
 
 
 def test_a_missing_slide_is_an_error_and_a_folder_a_problem(tmp_path: Path) -> None:
@@ -91,8 +100,8 @@ def test_slides_cut_anywhere_are_a_problem_never_a_traceback(path: Path, tmp_pat
         ("CMU-1-Small-Region.svs", None),
         ("test3-DAPI-2-387.ndpi", None),
         ("openslide_boxes.tiff", "no mpp"),
-        ("openslide_small.svs", "failed"),  # 16 px a side: smaller than a tile
-        ("openslide_boxes_0.dcm", "failed"),
+        ("openslide_small.svs", "unsupported"),  # 16 px a side: smaller than a tile
+        ("openslide_boxes_0.dcm", "unsupported"),
         ("openslide_unopenable.tiff", "unsupported"),
         ("openslide_unreadable.svs", "corrupt"),
         ("PROVENANCE.md", "unsupported"),

@@ -87,10 +87,28 @@ def test_a_study_without_features_is_refused_and_makes_no_folder(
 
 
 @pytest.mark.parametrize("layout", ["clam", "trident"])
-def test_two_results_of_one_name_are_refused(layout: Any, tmp_path: Path) -> None:
+def test_of_several_results_of_a_slide_the_current_one_is_written(
+    layout: Any, tmp_path: Path
+) -> None:
     slide = write_small_slide(tmp_path / "a.svs")
     embed([slide], tmp_path / "out")
-    embed([slide], tmp_path / "out", settings=Embedding())
+    few = len(export_bag(tmp_path, layout).coords)
+    embed([slide], tmp_path / "out", settings=Embedding(overlap_px=48))
+    assert len(export_bag(tmp_path, layout).coords) > few
+    embed([slide], tmp_path / "out")  # done before; it is the current one again
+    assert len(export_bag(tmp_path, layout).coords) == few
+
+
+def export_bag(folder: Path, layout: Any) -> Any:
+    (path,) = export_study(folder / "out", "wsi", out=folder / "files", layout=layout)
+    return read_clam_features(path) if layout == "clam" else read_trident(path)
+
+
+@pytest.mark.parametrize("layout", ["clam", "trident"])
+def test_slides_of_one_name_in_two_cases_are_refused(layout: Any, tmp_path: Path) -> None:
+    slide = write_small_slide(tmp_path / "a.svs")
+    embed([slide], tmp_path / "out")
+    embed([slide], tmp_path / "out", case="another")
     with pytest.raises(RefusedInputError, match="are both of a slide named a"):
         export_study(tmp_path / "out", "wsi", out=tmp_path / "files", layout=layout)
     assert not (tmp_path / "files").exists()

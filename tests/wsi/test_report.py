@@ -37,6 +37,15 @@ def test_text_names_every_slide_its_state_and_its_paths_last(done: Done) -> None
     assert [Path(line).is_file() for line in lines[-2:]] == [True, True]
 
 
+def test_what_a_reader_must_know_stands_below_the_table(tmp_path: Path) -> None:
+    brown = write_small_slide(tmp_path / "brown.svs", stain="ihc")
+    common = {"out": tmp_path, "encoder": QuarterMeans(), "settings": Embedding()}
+    lines = as_text(embed_all(slide_jobs([brown], **common))).splitlines()
+    assert any(line.startswith("brown: the stain looks ihc") for line in lines)
+    assert f"brown: {medconsist.SIMULATED_NOTE}" in lines
+    assert not any("Decoded by the engine" in line for line in lines)
+
+
 def test_text_of_refused_slides_alone_has_no_table(done: Done) -> None:
     text = as_text(Done((), done.refused))
     assert text.splitlines()[-1] == "left out (corrupt): c.svs is cut."

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medconsist.errors import NoMppError, RefusedInputError
+from medconsist.errors import RefusedInputError
 from medconsist.wsi.mpp import Mpp
 from medconsist.wsi.settings import KIND, Embedding
 
@@ -26,7 +26,7 @@ def test_the_least_tissue_is_a_share_above_zero(share: float) -> None:
 
 @pytest.mark.parametrize("mpp", [0.0, -1.0, 100.0, float("nan"), float("inf")])
 def test_implausible_microns_of_the_tiles_are_refused(mpp: float) -> None:
-    with pytest.raises(NoMppError, match=r"\(target\) cannot be right"):
+    with pytest.raises(RefusedInputError, match=r"--tile-mpp takes 0\.05 to 20"):
         Embedding(target_mpp=mpp)
 
 

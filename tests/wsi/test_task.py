@@ -41,7 +41,7 @@ from medconsist.wsi.readers.openslide_reader import OpenSlideSlide
 from medconsist.wsi.settings import KIND, Embedding
 from medconsist.wsi.simulate import SlideConfig, write_asymmetric_slide
 from medconsist.wsi.slide import Bounds
-from medconsist.wsi.task import SlideJob, embed_slide
+from medconsist.wsi.task import RANDOM_NOTE, SlideJob, embed_slide
 from tests.cli.small_scan import copy_of, fingerprint, left_over
 from tests.wsi.small_slide import SIDE, QuarterMeans, write_small_slide
 
@@ -340,8 +340,15 @@ def test_tissue_that_fills_no_tile_is_named_so(slide: Path) -> None:
     assert caught.value.picture.startswith(b"\x89PNG")
 
 
+def test_features_of_random_weights_say_so(slide: Path) -> None:
+    encoder = QuarterMeans()
+    encoder.card = replace(encoder.card, name="quarters-random")
+    assert RANDOM_NOTE in done(slide, encoder=encoder).result.notes
+    assert RANDOM_NOTE not in done(slide).result.notes
+
+
 def test_a_slide_smaller_than_one_tile_is_refused(slide: Path) -> None:
-    with pytest.raises(RefusedInputError, match="has 768 x 768 px, and a tile 2000 x 2000"):
+    with pytest.raises(UnsupportedInputError, match="has 768 x 768 px, and a tile 2000 x 2000"):
         run(slide, encoder=QuarterMeans(input_px=2000))
     assert left_over(slide.parent / "out") == []
 
@@ -365,7 +372,7 @@ def test_given_microns_go_before_those_of_the_slide(slide: Path) -> None:
 
 
 def test_tiles_finer_than_the_slide_are_refused_unless_asked_for(slide: Path) -> None:
-    with pytest.raises(RefusedInputError, match="finer than the slide"):
+    with pytest.raises(UnsupportedInputError, match="finer than the slide"):
         run(slide, Embedding(target_mpp=0.25))
     assert left_over(slide.parent / "out") == []
     bag = bag_of(done(slide, Embedding(target_mpp=0.25, upsampling=True)))

@@ -44,8 +44,11 @@ REAL = Path("wsi/CMU-1-Small-Region.svs")
 SYNTHETIC_PX = 10_240
 ROUNDS = 5  # by the wall clock
 SHORT_ROUNDS = 9  # by the processor's: short ones, in turn with the decoder
+FEW_ROUNDS = 3  # where there is no target
 STREAMS = 400  # of a round of the decoder
+BATCH = 64  # what the loader fills by default
 FEW = 300  # tiles for readers that take milliseconds a tile
+ENCODED = 160  # tiles for an encoder, which takes far more
 LATENCY_S = 0.02
 
 logger = logging.getLogger(__name__)
@@ -100,11 +103,12 @@ def run_bench(*, data: Path | None = None, seed: int = 0) -> BenchReport:
         logger.info("drawing a slide of %d x %d px ...", SYNTHETIC_PX, SYNTHETIC_PX)
         write_recipe_slide(path, config)
         with opened("drawn", path) as subject:
-            tables += [part(subject) for part in (exact, paces, others, threads, latency, encoder)]
+            parts = (exact, paces, into_a_batch, others, threads, latency, encoder)
+            tables += [part(subject) for part in parts]
         real = real_data(data) / REAL
         if real.is_file():
             with opened("real", real) as subject:
-                tables += [part(subject) for part in (exact, paces, others)]
+                tables += [part(subject) for part in (exact, paces, into_a_batch, others)]
         else:
             logger.info("%s is not there: its rows are left out", real)
         tables.append(memory_table(Path(name)))
@@ -158,7 +162,8 @@ def paces(subject: Subject) -> BenchTable:
     for words, grid, shrink, wanted, limit in cases:
         logger.info("%s: loader, %s ...", subject.name, words)
         loader = TileLoader(subject.direct.tiles(grid, everything(grid)), threads=1)
-        rho = compared(loader, streams, shrink=shrink, rounds=SHORT_ROUNDS)
+        rounds = FEW_ROUNDS if wanted is None else SHORT_ROUNDS
+        rho = compared(loader, streams, shrink=shrink, rounds=rounds)
         table = table.joined(_rho_rows(f"{subject.name}, {words}", rho, shrink, wanted, limit))
     return table
 
@@ -191,6 +196,28 @@ def _rho_rows(case: str, rho: Rho, shrink: int, wanted: str | None, limit: float
         name=f"{case}: {against}", wanted=wanted, seen=rho.value, met=rho.value >= limit
     )
     return BenchTable(rows, (target,))
+
+
+def into_a_batch(subject: Subject) -> BenchTable:
+    """Measure what the decoder itself loses where it writes a batch instead of one buffer."""
+    streams = streams_of(subject.direct, most=STREAMS)
+
+    def pace(buffers: int) -> float:
+        return raw_pass(streams, buffers=buffers).per_core_second
+
+    shares = median_ratio(lambda: pace(BATCH), lambda: pace(1))
+    case = f"{subject.name}, libjpeg-turbo alone"
+    found = row(
+        case,
+        f"rho, decoding into {BATCH} buffers in turn",
+        statistics.median(shares),
+        "1",
+        n=len(shares),
+        unit="round",
+        low=min(shares),
+        high=max(shares),
+    )
+    return BenchTable((found,))
 
 
 def others(subject: Subject) -> BenchTable:
@@ -286,7 +313,7 @@ def encoder(subject: Subject) -> BenchTable:
         target_mpp=0.5,
         tile_px=network.input_px,
     )
-    source = subject.direct.tiles(grid, spread(grid, FEW))
+    source = subject.direct.tiles(grid, spread(grid, ENCODED))
     held = [batch.tiles.clone() for batch in TileLoader(source, batch=32, device=network.device)]
     loader = TileLoader(source, batch=32, threads=1, device=network.device)
 

@@ -185,6 +185,6 @@ def _wrong_weights(name: str, *, is_random: bool) -> str:
         return f"{name} draws its weights and takes none. Use {name.removesuffix(_RANDOM)!r}."
     return (
         f"{name} needs its weights, and nothing is fetched: give a local .safetensors or torch "
-        f"file (weights=...). Without any, use {_WEIGHTLESS!r}; for timings alone "
+        f"file by --weights. Without any, use {_WEIGHTLESS!r}; for timings alone "
         f"{name + _RANDOM!r}."
     )

@@ -109,8 +109,9 @@ def require_tissue(overview: Overview, tissue: TissueMask) -> TissueMask:
     rows, columns = tissue.mask.shape
     msg = (
         f"no tissue was found: nothing above {tissue.threshold:.3g} on an overview of {columns} x "
-        f"{rows} px ({tissue.stain.reason}). Look at the picture; if there is tissue, lower "
-        "MaskConfig.min_object_mm2 or its thresholds."
+        f"{rows} px ({tissue.stain.reason}). Look at the picture "
+        "(medconsist wsi doctor --picture FILE); smaller pieces than MaskConfig.min_object_mm2 are "
+        "taken for dirt."
     )
     error = NoTissueError(msg)
     error.picture = tissue_picture(overview, mask=tissue.mask)

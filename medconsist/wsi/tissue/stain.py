@@ -162,7 +162,7 @@ def check_stain(
     said = f"the stain looks {evidence.kind} ({evidence.reason}); the model was made for "
     said += f"{', '.join(made_for)}"
     if evidence.kind != "unknown" and policy == "refuse":
-        msg = f"{said}. Use a model for this stain, or the policy 'flag' to go on at your risk."
+        msg = f"{said}. Use a model for this stain, or leave out --refuse-other-stain."
         raise UnsupportedInputError(msg)
     return (f"{said}.",)
 
