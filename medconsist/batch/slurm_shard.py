@@ -34,7 +34,7 @@ def shares(cases: Sequence[Case], count: int) -> list[tuple[Case, ...]]:
 
     Examples
     --------
-    >>> [len(share) for share in shares([Case(id="c7"), Case(id="c8"), Case(id="c9")], 2)]
+    >>> [len(share) for share in shares([Case(id="c1"), Case(id="c2"), Case(id="c3")], 2)]
     [1, 2]
     """
     found: dict[int, list[Case]] = {}
