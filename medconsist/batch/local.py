@@ -3,11 +3,9 @@
 import logging
 import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -17,6 +15,7 @@ from medconsist.batch.attempt import lost
 from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first
 from medconsist.batch.local_worker import READY, Order, serve
 from medconsist.batch.prefetch import Prefetch
+from medconsist.batch.sigterm import sigterm_as_ctrl_c
 from medconsist.batch.work import Case, Work
 from medconsist.errors import MedconsistError, RefusedInputError
 
@@ -99,7 +98,7 @@ class LocalEngine(Engine):
         devices = local_devices(self._device, self.workers)
         orders = [Order(work=work, folder=folder, limits=limits, device=one) for one in devices]
         pool = _Pool(orders, biggest_first(cases), report=report, prefetch=self._prefetch)
-        with _sigterm_as_ctrl_c():
+        with sigterm_as_ctrl_c():
             try:
                 pool.run()
             finally:
@@ -296,20 +295,6 @@ class _Pool:
                 "what they wrote to stderr; run one case without --engine."
             )
             raise MedconsistError(msg)
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the batch as Ctrl-C does, with its report; a handler of others stays."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _signal(number: int) -> str:

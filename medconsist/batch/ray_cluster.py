@@ -6,6 +6,7 @@ without a token, whoever reaches a port of Ray can run programs (CVE-2023-48022)
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -22,6 +23,7 @@ from typing import Any
 from medconsist._atomic import sweep
 from medconsist._extras import require
 from medconsist._writers import writer_tag
+from medconsist.batch.sigterm import sigterm_as_ctrl_c
 from medconsist.batch.variables import variables_set
 from medconsist.errors import MedconsistError, RefusedInputError
 
@@ -41,6 +43,9 @@ _QUIET = {
 # Read when ray is imported: "0" lets every server of a local cluster listen on loopback alone.
 # `_node_ip_address` does not: 2.60.0 turns 127.0.0.1 into the outer address, and listens on all.
 _OUTSIDE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+_HOST_PORT = re.compile(r"[^/]+:\d+")
+_HEAD = "node:__internal_head__"  # a resource that the head of every cluster has
+_ANSWER_S = 120.0  # what the head gets to start a process and answer
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +78,8 @@ class RayPlace:
     bind: str = LOOPBACK
 
     def __post_init__(self) -> None:
-        if self.address is not None and "://" in self.address:
+        # Ray takes "local" for a cluster to start: open to all interfaces, past what is done here.
+        if self.address not in (None, "auto") and not _HOST_PORT.fullmatch(self.address or ""):
             msg = (
                 f"Ray's address must be HOST:PORT or auto, got {self.address!r}: the client "
                 "protocol is not used here. Start the batch on a node of the cluster."
@@ -114,8 +120,9 @@ def ray_cluster(
     Raises
     ------
     RefusedInputError
-        Ray is told to work without a token, no token is found for a cluster that is joined, there
-        is no GPU, or Ray was imported too early to be kept on the loopback interface.
+        Ray is told to work without a token, no token is found for a cluster that is joined, that
+        one asks for none, no node is large enough for a worker, or Ray was imported too early to be
+        kept on the loopback interface.
     MedconsistError
         Ray does not start or answer.
     """
@@ -129,12 +136,10 @@ def ray_cluster(
         stack.enter_context(variables_set(_QUIET | outside))
         ray = require("ray", extra="ray")
         if not ray.is_initialized():
-            stack.enter_context(_sigterm_kept())
             stack.enter_context(_started(ray, place, workers=workers, gpus=gpus))
+            stack.enter_context(sigterm_as_ctrl_c())
         _refuse_open(ray, place)
-        if gpus and ray.cluster_resources().get("GPU", 0) < min(gpus, 1):
-            msg = f"Each worker asks for {gpus} of a GPU, and Ray sees none. Leave out the GPUs."
-            raise RefusedInputError(msg)
+        _refuse_small(ray, gpus)
         yield ray
 
 
@@ -156,11 +161,12 @@ def _started(
                 "_temp_dir": str(folder / "r"),
                 "_node_ip_address": None if place.is_private else place.bind,
             }
-        _use_token(place)
+        _use_token(ray, place)
         # On an error too: what has started by then would stay.
         stack.callback(ray.shutdown)
         try:
-            ray.init(address=place.address or "local", **common)
+            with _sigterm_kept():
+                ray.init(address=place.address or "local", **common)
         except (RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
             where = "start" if place.address is None else f"answer at {place.address}"
             reason = " ".join(str(error).split())
@@ -169,13 +175,18 @@ def _started(
         yield
 
 
-def _use_token(place: RayPlace) -> None:
+def _use_token(ray: ModuleType, place: RayPlace) -> None:
     """Make Ray read its mode and token again: it keeps what it saw when it was imported."""
     raylet = require("ray._raylet", extra="ray")
     raylet.Config.initialize("")
     loader = raylet.AuthenticationTokenLoader.instance()
     loader.reset_cache()
-    if not loader.has_token(ignore_auth_mode=True):
+    try:
+        found = loader.has_token(ignore_auth_mode=True)
+    except ray.exceptions.AuthenticationError as error:
+        msg = " ".join(str(error).split())  # RAY_AUTH_TOKEN_PATH names no file of a token
+        raise RefusedInputError(msg) from error
+    if not found:
         msg = (
             f"No token for the Ray cluster at {place.address}: set RAY_AUTH_TOKEN_PATH to the file "
             "of that cluster's token, or put it at ~/.ray/auth_token (see docs/batch.md)."
@@ -189,11 +200,52 @@ def _refuse_open(ray: ModuleType, place: RayPlace) -> None:
     if raylet.get_authentication_mode() != raylet.AuthenticationMode.TOKEN:
         msg = "Ray runs in this process without a token; start the batch in a new process."
         raise RefusedInputError(msg)
+    if place.address is not None:
+        _refuse_open_head(ray, place.address)
     address = ray.util.get_node_ip_address()
     if place.is_private and not ip_address(address).is_loopback:
         msg = (
             f"Ray listens at {address} and not on loopback alone: it was imported before this "
             f"batch. Start the batch in a new process, or set {_OUTSIDE}=0 first."
+        )
+        raise RefusedInputError(msg)
+
+
+def _refuse_open_head(ray: ModuleType, address: str) -> None:
+    """Ask the head of a joined cluster: one without tokens takes those too who bring one.
+
+    The other nodes need not be asked: they could not join a head in token mode without one.
+    """
+    options = {"num_cpus": 0, "resources": {_HEAD: 0.001}, "max_retries": 0}
+    try:
+        guarded = ray.get(
+            ray.remote(_asks_for_tokens).options(**options).remote(), timeout=_ANSWER_S
+        )
+    except ray.exceptions.RayError as error:
+        said = " ".join(str(error).split())
+        msg = f"The head of the Ray cluster at {address} does not say whether it is guarded: {said}"
+        raise MedconsistError(msg) from error
+    if not guarded:
+        msg = (
+            f"The Ray cluster at {address} also runs the programs of those who have no token. "
+            "Start all of its nodes with RAY_AUTH_MODE=token (see docs/batch.md)."
+        )
+        raise RefusedInputError(msg)
+
+
+def _asks_for_tokens() -> bool:
+    """Say whether Ray asks for tokens on the node where this runs."""
+    raylet = require("ray._raylet", extra="ray")
+    return bool(raylet.get_authentication_mode() == raylet.AuthenticationMode.TOKEN)
+
+
+def _refuse_small(ray: ModuleType, gpus: float | int) -> None:
+    """Look for a node on which a worker fits: Ray would wait for one for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= 1 and node.get("GPU", 0) >= gpus for node in nodes):
+        msg = (
+            f"No node that Ray sees has the CPU and {gpus:g} of a GPU that each worker asks for. "
+            "Ask for less, or leave out the GPUs."
         )
         raise RefusedInputError(msg)
 
@@ -225,7 +277,7 @@ def _private_folder() -> Iterator[Path]:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Give back the handler of SIGTERM, which Ray replaces."""
+    """Give back the handler of SIGTERM, which Ray replaces by one that leaves no report."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

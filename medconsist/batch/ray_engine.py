@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -80,11 +80,18 @@ class RayEngine(Engine):
             station = ray.remote(Station).options(
                 num_cpus=1, num_gpus=self._gpus, max_restarts=-1, max_task_retries=0
             )
-            crew = _Crew(ray, biggest_first(cases), folder=folder, limits=limits, report=report)
+            device = "cuda:0" if self._gpus else "cpu"  # Ray shows a worker its GPU alone
+            crew = _Crew(
+                ray,
+                lambda: station.remote(work, folder=folder, limits=limits, device=device),
+                biggest_first(cases),
+                folder=folder,
+                limits=limits,
+                report=report,
+                on_gpu=device != "cpu",
+            )
             try:
-                for _ in range(min(self.workers, len(cases))):
-                    device = "cuda:0" if self._gpus else "cpu"  # Ray shows a worker its GPU alone
-                    crew.add(station.remote(work, folder=folder, limits=limits, device=device))
+                crew.hire(min(self.workers, len(cases)))
                 crew.run()
             finally:
                 crew.close()
@@ -97,7 +104,6 @@ class _Seat:
     actor: Any
     case: Case | None = None
     since: float = 0.0
-    hung: bool = False
 
 
 class _Crew:
@@ -106,13 +112,17 @@ class _Crew:
     def __init__(
         self,
         ray: ModuleType,
+        actor: Callable[[], Any],
         cases: Sequence[Case],
         *,
         folder: Path,
         limits: Limits,
         report: Report,
+        on_gpu: bool,
     ) -> None:
         self._ray = ray
+        self._actor = actor
+        self._on_gpu = on_gpu
         self._waiting = deque(cases)
         self._alone = deque[Case]()
         self._free: list[_Seat] = []
@@ -122,8 +132,9 @@ class _Crew:
         self._report = report
         self._stopped = False
 
-    def add(self, actor: Any) -> None:  # noqa: ANN401  a handle of Ray
-        self._wake(_Seat(actor))
+    def hire(self, count: int) -> None:
+        for _ in range(count):
+            self._wake(_Seat(self._actor()))
 
     def run(self) -> None:
         while not self._stopped and (self._waiting or self._alone or self._busy()):
@@ -143,7 +154,7 @@ class _Crew:
 
     def _wake(self, seat: _Seat) -> None:
         """Ask a seat to say that it is there; the answer waits for a worker that starts again."""
-        seat.case, seat.hung = None, False
+        seat.case = None
         self._asked[seat.actor.__ray_ready__.remote()] = seat
 
     def _hand_out(self) -> None:
@@ -165,12 +176,18 @@ class _Crew:
             self._hear_loss(seat, error)
             return
         seat.case = None
-        self._free.append(seat)
-        if case is not None:
-            self._settle(case, answer)
+        if case is None:
+            self._free.append(seat)
+            return
+        if self._on_gpu and answer.reason == "failed":
+            # An error of CUDA stays with its process: every case after it would fail.
+            self._replace(seat)
+        else:
+            self._free.append(seat)
+        self._settle(case, answer)
 
     def _hear_loss(self, seat: _Seat, error: Exception) -> None:
-        case, hung = seat.case, seat.hung
+        case = seat.case
         said = " ".join(str(error).split())
         if case is None and isinstance(error, self._ray.exceptions.ActorDiedError):
             # It was not lost under a case, and Ray has given up: its class cannot be made there.
@@ -182,26 +199,32 @@ class _Crew:
         self._wake(seat)
         if case is None:
             return
-        limit = self._limits.case_seconds
-        if hung and limit is not None:
-            said = f"The case took longer than --case-seconds {limit:g}. Ray: {said}"
-        else:
-            said = f"Ray lost the worker that was busy with this case: {said}"
-        self._settle(case, lost(case, self._folder, self._limits, sentence=said, hung=hung))
+        said = f"Ray lost the worker that was busy with this case: {said}"
+        self._settle(case, lost(case, self._folder, self._limits, sentence=said))
 
     def _settle(self, case: Case, event: Event) -> None:
         if event.kind == "failed":
             (self._alone if event.alone else self._waiting).append(case)
-        self._stopped = event.kind == "stopped"
+        self._stopped |= event.kind == "stopped"
         self._report(event)
 
     def _end_hanging(self) -> None:
         limit = self._limits.case_seconds
         if limit is None:
             return
-        for seat in self._asked.values():
-            over = seat.case is not None and time.monotonic() - seat.since > limit
-            if over and not seat.hung:
-                seat.hung = True
-                # By the id of the actor; its answer becomes an error, and Ray starts it again.
-                self._ray.kill(seat.actor, no_restart=False)
+        for reference, seat in list(self._asked.items()):
+            case = seat.case
+            if case is None or time.monotonic() - seat.since <= limit:
+                continue
+            if self._ray.wait([reference], timeout=0)[0]:  # it has answered in the meantime
+                continue
+            del self._asked[reference]
+            self._replace(seat)
+            said = f"The case took longer than --case-seconds {limit:g}; its worker was ended."
+            self._settle(case, lost(case, self._folder, self._limits, sentence=said, hung=True))
+
+    def _replace(self, seat: _Seat) -> None:
+        """End a worker for good; the one that takes its seat cannot be mistaken for it."""
+        self._ray.kill(seat.actor)
+        seat.actor = self._actor()
+        self._wake(seat)

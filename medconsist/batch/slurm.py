@@ -27,6 +27,7 @@ __all__ = ["SlurmEngine", "SlurmParameters"]
 MOST_SHARDS = 1000  # SLURM's own MaxArraySize is 1001 unless the site has changed it
 _TIMEOUTS = 1000  # of one task; what bounds them is that each counts a death of its case
 _PREEMPTED_S = 600.0  # where preempted tasks are not put back, this state is their last
+_PAUSED = frozenset({"SUSPENDED", "RESIZING"})  # which submitit takes for an end
 _NAME = "array.json"
 
 logger = logging.getLogger(__name__)
@@ -194,11 +195,7 @@ class SlurmEngine(Engine):
                 at_once=self.workers,
                 digest=digest,
             )
-            try:
-                watch.follow(array, self._parameters)
-            except BaseException:
-                array.cancel()
-                raise
+            watch.follow(array, self._parameters)
         if not watch.over:
             watch.give_up(self._parameters.rounds, desk.folder)
 
@@ -241,6 +238,7 @@ class _Task:
             self.preempted = time.monotonic()
         gone = time.monotonic() - self.preempted > _PREEMPTED_S
         done: bool = self.job.watcher.is_done(self.job.job_id, mode="cache")
+        done &= self.state not in _PAUSED
         return done or gone or self.job.paths.result_pickle.exists()
 
 
@@ -254,6 +252,8 @@ class _Array:
 
     def ask(self) -> None:
         """Ask sacct once about all tasks."""
+        # Cleared, as submitit never asks again for a task that it takes for ended.
+        self.submitit.SlurmJob.watcher.clear()
         self.submitit.SlurmJob.watcher.update()
 
     def cancel(self) -> None:
@@ -353,12 +353,20 @@ class _Watch:
     def follow(self, array: _Array, parameters: SlurmParameters, *, past: bool = False) -> None:
         """Report what the tasks of an array say until none of them will run again.
 
-        With ``past`` what they have said until now is passed over: it was for another driver, and
-        what is done is found done, and verified, by the next array.
+        An error here, and Ctrl-C, take the array from SLURM. With ``past`` what they have said
+        until now is passed over: it was for another driver, and what is done is found done, and
+        verified, by the next array.
         """
         if past:
             for task in array.tasks:
                 task.news()
+        try:
+            self._follow(array, parameters)
+        except BaseException:
+            array.cancel()
+            raise
+
+    def _follow(self, array: _Array, parameters: SlurmParameters) -> None:
         asked = time.monotonic()
         running = list(array.tasks)
         while running and not self._stopped:

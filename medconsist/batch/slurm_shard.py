@@ -167,8 +167,9 @@ class Shard:
         past, _ = file.since(0)
         ended = {event.case for event in past if event.ended}
         cases = [case for case in self.cases if case.id not in ended]
+        in_flight = begun(past)
         for case in cases:
-            if case.id in begun(past):
+            if case.id in in_flight:
                 said = "SLURM ended or moved the task that was busy with this case."
                 event = lost(case, self.folder, self.limits, sentence=said)
                 file.add(event)

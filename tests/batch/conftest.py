@@ -86,7 +86,7 @@ def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake
     """The stand-in, first on the path; nothing of it runs on after the test."""
     fake = FakeSlurm(tmp_path / "fake_slurm")
     monkeypatch.setenv("FAKE_SLURM_ROOT", str(fake.root))
-    monkeypatch.setenv("FAKE_SLURM_LIFE", "60")
+    monkeypatch.setenv("FAKE_SLURM_LIFE", "180")
     monkeypatch.setenv("PATH", f"{COMMANDS}{os.pathsep}{os.environ['PATH']}")
     yield fake
     fake.end()

@@ -7,6 +7,8 @@ import time
 from io import StringIO
 from pathlib import Path
 
+import pytest
+
 from medconsist.batch.engine import Event
 from medconsist.batch.progress import Progress, ProgressLine, Tally
 from medconsist.batch.report import read_report
@@ -52,14 +54,15 @@ def test_the_time_left_follows_the_bytes_that_are_left() -> None:
     assert "1 done before, 1 set aside" in tally.progress().text
 
 
-def begun(folder: Path) -> "subprocess.Popen[bytes]":
+def begun(folder: Path, engine: str = "local") -> "subprocess.Popen[bytes]":
     """Start a driver, and return when its workers are busy."""
     (folder / "in").mkdir()
     words = [sys.executable, str(LOOP), "--folder", str(folder), "--drive", "out"]
     tagged = os.environ | {TAG: str(os.getpid())}
-    driver = subprocess.Popen([*words, "--cases", "400"], env=tagged, cwd=LOOP.parents[2])
+    words += ["--engine", engine, "--cases", "400"]
+    driver = subprocess.Popen(words, env=tagged, cwd=LOOP.parents[2])
     log = folder / "out" / "runs.log"
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while not log.exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert log.exists()
@@ -73,11 +76,12 @@ def test_workers_leave_when_their_driver_is_killed(tmp_path: Path) -> None:
     assert remaining("local") == 0
 
 
-def test_sigterm_ends_the_workers_and_leaves_a_report(tmp_path: Path) -> None:
-    driver = begun(tmp_path)
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+def test_sigterm_ends_the_workers_and_leaves_a_report(tmp_path: Path, engine: str) -> None:
+    driver = begun(tmp_path, engine)
     driver.terminate()
-    driver.wait(30)
-    assert remaining("local") == 0
+    driver.wait(60)
+    assert remaining(engine) == 0
     report = read_report(batch_folder(tmp_path / "out", STUDY))
     assert (report.stopped.split(";")[0], report.exit_code) == ("interrupted", 130)
     assert report.pending

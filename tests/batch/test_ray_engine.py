@@ -1,22 +1,25 @@
 """Ray: never without a token, never beyond loopback, and nothing left when it is over."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from medconsist.batch.attempt import Station
 from medconsist.batch.engine import Event, Limits
 from medconsist.batch.ray_cluster import RayPlace, ray_cluster
-from medconsist.batch.ray_engine import RayEngine
+from medconsist.batch.ray_engine import RayEngine, _Crew
 from medconsist.errors import RefusedInputError
 from tests.batch.conftest import Told
-from tests.batch.toy import Toy, cases_in, runs
+from tests.batch.toy import Toy, case_of, cases_in, runs
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,11 +128,66 @@ def test_a_worker_keeps_its_model_between_cases(
     assert len(pids) <= 2
 
 
+def test_an_answer_that_comes_with_the_end_of_its_time_counts(
+    ray_of_module: None, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, whole = list[str](), _Crew._end_hanging
+
+    def end_late(crew: _Crew) -> None:
+        for reference, seat in crew._asked.items():
+            if seat.case is not None and not late:
+                crew._ray.wait([reference])
+                seat.since = -1e9
+                late.append(seat.case.id)
+        whole(crew)
+
+    monkeypatch.setattr(_Crew, "_end_hanging", end_late)
+    told, cases = Told(), cases_in(tmp_path / "in", 2)
+    RayEngine().run(
+        Toy(tmp_path, seconds=1.0),
+        cases,
+        folder=folder,
+        report=told,
+        limits=Limits(case_seconds=300),
+    )
+    assert late
+    assert sorted(told.of("done")) == [case.id for case in cases]
+    assert not told.of("failed")
+
+
+def test_after_an_error_on_a_gpu_its_worker_is_replaced(
+    ray_of_module: None, folder: Path, tmp_path: Path
+) -> None:
+    files = tmp_path / "in"
+    told = Told()
+    cases = cases_in(files, 3)
+    cases.insert(0, case_of(files, 9, fault="failed", once=str(tmp_path / "once")))
+    with ray_cluster(workers=2) as ray:
+        crew = _Crew(
+            ray,
+            lambda: ray.remote(Station).remote(Toy(tmp_path), folder=folder),
+            cases,
+            folder=folder,
+            limits=Limits(),
+            report=told,
+            on_gpu=True,
+        )
+        try:
+            crew.hire(1)
+            crew.run()
+        finally:
+            crew.close()
+    first, *others = (line.split()[1] for line in (tmp_path / "runs.log").read_text().splitlines())
+    assert len(others) == 4
+    assert first not in others
+    assert len(set(others)) == 1
+
+
 def test_gpus_that_ray_does_not_see_are_refused(
     ray_of_module: None, folder: Path, tmp_path: Path
 ) -> None:
     cases = cases_in(tmp_path / "in", 1)
-    with pytest.raises(RefusedInputError, match=r"asks for 0\.5 of a GPU, and Ray sees none"):
+    with pytest.raises(RefusedInputError, match=r"the CPU and 0\.5 of a GPU that each"):
         RayEngine(workers=2, gpus=0.5).run(
             Toy(tmp_path), cases, folder=folder, report=Told(), limits=Limits()
         )
@@ -144,8 +202,15 @@ def test_ray_without_a_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({}, "No token for the Ray cluster at 127.0.0.1:9"),
+        ({"RAY_AUTH_TOKEN_PATH": "/nowhere"}, "RefusedInputError: RAY_AUTH_TOKEN_PATH is set but"),
+    ],
+)
 def test_joining_without_a_token_is_refused_before_anything_is_sent(
-    tmp_path: Path,
+    tmp_path: Path, where: dict[str, str], said: str
 ) -> None:
     script = (
         "from medconsist.batch.ray_cluster import *\n"
@@ -154,15 +219,65 @@ def test_joining_without_a_token_is_refused_before_anything_is_sent(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     command = [sys.executable, "-c", script]
     told = subprocess.run(
-        command, env={**kept, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+        command,
+        env={**kept, **where, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert "No token for the Ray cluster at 127.0.0.1:9" in told.stderr
+    assert said in told.stderr
+
+
+HEAD = """
+import sys
+import ray
+ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=80 * 2**20,
+         _temp_dir=sys.argv[1], configure_logging=False, log_to_driver=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("token", ""), ("disabled", "runs the programs of those who have no token")]
+)
+def test_a_cluster_is_joined_only_if_it_asks_for_tokens_itself(mode: str, said: str) -> None:
+    known = os.environ | {
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the head of this test listens on loopback too
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    with (
+        # The path of a socket in there must be short.
+        tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as short,
+        subprocess.Popen(
+            [sys.executable, "-c", HEAD, short],
+            env=known | {"RAY_AUTH_MODE": mode},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as head,
+    ):
+        assert head.stdout is not None
+        address = head.stdout.readline().strip()
+        script = (
+            "from medconsist.batch.ray_cluster import *\n"
+            f"with ray_cluster(RayPlace(address={address!r}), workers=1): print('joined')"
+        )
+        joining = [sys.executable, "-c", script]
+        told = subprocess.run(joining, env=known, capture_output=True, text=True, check=False)
+        head.communicate("")
+    assert (told.stdout == "joined\n") == (not said)
+    assert said in told.stderr
 
 
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"address": "ray://head:10001"}, "must be HOST:PORT or auto"),
+        ({"address": "local"}, "must be HOST:PORT or auto"),
+        ({"address": ""}, "must be HOST:PORT or auto"),
         ({"bind": "head"}, "must be an IP address of this node"),
         ({"address": "head:6379", "bind": "10.0.0.5"}, "is for a cluster that is started"),
     ],

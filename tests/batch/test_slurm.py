@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from medconsist.batch.engine import Event, Limits
-from medconsist.batch.slurm import SlurmEngine, SlurmParameters
+from medconsist.batch.slurm import SlurmEngine, SlurmParameters, _Array
 from medconsist.batch.slurm_shard import EventFile, begun, shares
 from medconsist.batch.work import Case
 from medconsist.errors import RefusedInputError
@@ -150,6 +150,48 @@ def test_an_error_in_the_driver_takes_the_array_from_slurm(
             Toy(tmp_path), cases, folder=tmp_path / "batch", report=refuse, limits=Limits()
         )
     assert fake_slurm.await_end(fake_slurm.jobs()[0]) == ["CANCELLED by 0"]
+
+
+def test_ctrl_c_also_takes_an_array_from_slurm_that_was_joined(
+    fake_slurm: FakeSlurm, tmp_path: Path
+) -> None:
+    (tmp_path / "batch").mkdir()
+    cases = cases_in(tmp_path / "in", 4)
+
+    def refuse(event: Event) -> None:
+        raise KeyboardInterrupt(event.case)
+
+    def drive() -> None:
+        slow = Toy(tmp_path, seconds=1.0)
+        engine().run(slow, cases, folder=tmp_path / "batch", report=refuse, limits=Limits())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Array, "cancel", lambda _: None)  # as if the driver had been killed
+        with pytest.raises(KeyboardInterrupt, match="toy-"):
+            drive()
+    with pytest.raises(KeyboardInterrupt, match="toy-"):
+        drive()
+    assert fake_slurm.await_end(fake_slurm.jobs()[0]) == ["CANCELLED by 0"]
+    assert len(fake_slurm.jobs()) == 1
+
+
+def test_a_task_that_slurm_halts_for_a_while_is_waited_for(
+    fake_slurm: FakeSlurm, tmp_path: Path
+) -> None:
+    script = (
+        f"until [ -e {tmp_path}/runs.log ]; do sleep 0.05; done; "
+        "scontrol suspend 100; sleep 3; scontrol resume 100"
+    )
+    halting = subprocess.Popen(["sh", "-c", script])
+    (tmp_path / "batch").mkdir()
+    told, cases = Told(), cases_in(tmp_path / "in", 3)
+    engine().run(
+        Toy(tmp_path, seconds=1.0), cases, folder=tmp_path / "batch", report=told, limits=Limits()
+    )
+    assert halting.wait() == 0
+    assert sorted(told.of("done")) == [case.id for case in cases]
+    assert not told.of("failed")
+    assert len(fake_slurm.jobs()) == 1
 
 
 def test_tasks_that_cannot_even_start_end_the_batch_after_the_last_round(

@@ -210,15 +210,15 @@ def scancel(arguments: list[str]) -> int:
 
 
 def scontrol(arguments: list[str]) -> int:
-    """Put a task back into the queue; a running one is ended first."""
-    if arguments[:1] != ["requeue"]:
+    """Put tasks back into the queue, running ones are ended first; or halt and wake them."""
+    if arguments[0] not in ("requeue", "suspend", "resume"):
         sys.stderr.write(f"invalid keyword: {arguments[:1]}\n")
         return 1
     job, task = _each(arguments[1])
     if not job.folder.exists():
         sys.stderr.write("Invalid job id specified\n")
         return 1
-    job.ask(verb="requeue", task=task)
+    job.ask(verb=arguments[0], task=task)
     return 0
 
 

@@ -21,6 +21,7 @@ from tests.batch.fake_slurm.cluster import NODE, Job, minute, put
 __all__ = ["Controller"]
 
 POLL_S = 0.02
+LIVE = ("PENDING", "RUNNING", "SUSPENDED")
 KILL_WAIT_S = 0.5  # from the polite signal to the other, 30 s in SLURM
 MOST_RESTARTS = int(os.environ.get("FAKE_SLURM_RESTARTS", "20"))
 
@@ -57,7 +58,7 @@ class Controller:
 
     def main(self) -> None:
         """Run until no task waits or runs, at most for ``FAKE_SLURM_LIFE`` seconds."""
-        while any(run.state in ("PENDING", "RUNNING") for run in self.runs):
+        while any(run.state in LIVE for run in self.runs):
             self._read_requests()
             for run in self.runs:
                 if run.shell is not None:
@@ -106,6 +107,7 @@ class Controller:
         assert run.shell is not None
         code = run.shell.poll()
         if code is not None:
+            self._read_requests()  # SLURM knows of a requeue before the task that asked has left
             self._ended(run, code)
             return
         ran = time.monotonic() - run.started
@@ -154,12 +156,16 @@ class Controller:
 
     def _everyone(self, verb: str, task: int | None = None, name: str | None = None) -> None:
         for run in self.runs:
-            if task not in (None, run.task) or run.state not in ("PENDING", "RUNNING"):
+            if task not in (None, run.task) or run.state not in LIVE:
                 continue
             if verb == "signal":
                 self._signal(run, getattr(signal, f"SIG{name}"))
             elif verb == "requeue" and run.state == "RUNNING":
                 self._end(run, "REQUEUED")
+            elif verb in ("suspend", "resume") and run.shell is not None:
+                paused = verb == "suspend"
+                self._signal(run, signal.SIGSTOP if paused else signal.SIGCONT)
+                run.state = "SUSPENDED" if paused else "RUNNING"
             elif verb == "cancel":
                 self._end(run, "CANCELLED by 0")
 
