@@ -56,8 +56,9 @@ def serve(link: Connection, threads: int) -> None:
     sys.stdout = sys.stderr  # the driver's stdout is for its answer alone
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     # Before the order is unpickled: that imports torch, which reads these once.
+    said = next((os.environ[name] for name in _THREADS if name in os.environ), str(threads))
     for name in _THREADS:
-        os.environ.setdefault(name, str(threads))
+        os.environ.setdefault(name, said)
     try:
         order: Order = link.recv()
         station = Station(order.work, folder=order.folder, limits=order.limits, device=order.device)

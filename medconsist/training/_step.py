@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from medconsist.errors import ConvergenceError, RefusedInputError
-from medconsist.training.draws import generator_for, seed_for
+from medconsist.training.draws import Place, generator_for, seed_for
 from medconsist.training.metrics_log import first_not_finite
 from medconsist.training.objective import Objective
 from medconsist.training.optimisation import make_optimizer, trainable
@@ -34,18 +34,23 @@ class StepModule(pl.LightningModule):
         self.objective, self.network, self.config = objective, network, config
         self.row: dict[str, float] = {}
 
-    def training_step(self, batch: object, batch_idx: int) -> Tensor:  # noqa: ARG002  Lightning's
+    def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step, micro = self.trainer.global_step, batch_idx % self.config.accumulate
         place = (step, micro, self.global_rank)
         generator = generator_for(self.config.seed, *place, _BATCH)
         # Lightning's autocast is around all of this method; a batch does not depend on it
         with torch.autocast(self.device.type, enabled=False):
-            drawn = _on_device(self.objective.draw(generator, step), self.device)
+            batch = self.objective.draw_at(generator, self._place(step, micro))
+            drawn = _on_device(batch, self.device)
         torch.manual_seed(seed_for(self.config.seed, *place, NETWORK))
         losses = self.objective.losses(self.network, drawn)
         loss = _scalars(losses)["loss"]
         self._note(step, micro, losses)
         return loss
+
+    def _place(self, step: int, micro: int) -> Place:
+        ranks, micros = self.trainer.world_size, self.config.accumulate
+        return Place(step=step, micro=micro, micros=micros, rank=self.global_rank, ranks=ranks)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         gradients = {n: p.grad for n, p in self.network.named_parameters() if p.grad is not None}

@@ -1,10 +1,42 @@
 """Random numbers by place: what is drawn depends on seed and step, on nothing that came before."""
 
 import hashlib
+from dataclasses import dataclass
 
 import torch
 
-__all__ = ["generator_for", "seed_for"]
+__all__ = ["Place", "generator_for", "seed_for"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which batch of a run this is.
+
+    Parameters
+    ----------
+    step
+        Optimiser steps done so far.
+    micro, micros
+        Number of this micro-batch in its step, and how many make a step.
+    rank, ranks
+        Number of this process, and how many there are.
+
+    Examples
+    --------
+    >>> Place(step=3, micro=1, micros=2, rank=0, ranks=2).number
+    14
+    """
+
+    step: int
+    micro: int = 0
+    micros: int = 1
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def number(self) -> int:
+        """Its number among all batches of the run, over steps, micro-batches and processes."""
+        return (self.step * self.micros + self.micro) * self.ranks + self.rank
 
 
 def seed_for(seed: int, *place: int) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medconsist.training.draws import Place
+
 __all__ = ["Objective"]
 
 
@@ -48,6 +50,14 @@ class Objective(ABC):
         Any
             A tensor, or a tuple, list, dict or dataclass of batches; other values stay as they are.
         """
+
+    def draw_at(self, generator: torch.Generator, place: Place) -> Any:  # noqa: ANN401  as draw
+        """Return the batch of one place; by default `draw` of its step.
+
+        To be overridden where batches follow an order, such as epochs that see every case once:
+        ``place.number`` counts them over micro-batches and processes too.
+        """
+        return self.draw(generator, place.step)
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:  # noqa: ANN401

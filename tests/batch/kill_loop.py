@@ -35,6 +35,7 @@ from tests.batch.toy import STUDY, Toy, cases_in  # noqa: E402
 WORKERS = 2
 TOY_S = 0.15  # of each case
 AT_WORK = 0.9  # share of kills that spare workers which only start, so that the batch gets on
+TASKS = 0.2  # share of kills that end a whole task of SLURM, as a node that fails does
 TAG = "MEDCONSIST_KILL_LOOP"
 PROGRAM = (sys.executable, "-m", "medconsist")
 STUDIES = {"toy": STUDY, "slides": "wsi", "scans": "mri"}
@@ -42,8 +43,13 @@ VERBS = {
     "slides": ("wsi", "embed", "--tile-mpp", "1.0"),
     "scans": ("mri", "reconstruct", "--method", "cgsense"),
 }
-# What the command line of a worker process holds.
-WORKER = {"local": "spawn_main", "ray": "ray::", "slurm": "spawn_main"}
+# What the command line of a process that does cases holds; an agent of Ray, which takes its whole
+# node with it, and a task of SLURM, which starts such processes, are others.
+WORKER = {"local": "spawn_main", "ray": "ray::Station", "slurm": "spawn_main"}
+TASK = "submitit.core._submit"
+FAKE_SLURM = Path(__file__).with_name("fake_slurm")
+FAKE_LIFE_S = 1800
+SLURM_WORDS = ("--slurm", "shards=8", "rounds=20", "poll_s=0.2", "sacct_s=1")
 
 
 def main() -> int:
@@ -140,8 +146,10 @@ def disturbed(asked: Any, dice: random.Random, kills: dict[str, int]) -> int | N
             driver.wait()
             kills["drivers"] += 1
             return None
-        victims = workers(asked.engine)
-        if asked.work == "toy" and dice.random() < AT_WORK:
+        victims = workers(WORKER[asked.engine])
+        if asked.engine == "slurm" and dice.random() < TASKS:
+            victims = workers(TASK)
+        elif asked.work == "toy" and dice.random() < AT_WORK:
             victims = [one for one in victims if one in begun(asked.folder / "out")]
         if victims:
             kill(dice.choice(victims))
@@ -166,7 +174,12 @@ def start(asked: Any, out: str, *, engine: str) -> "subprocess.Popen[bytes]":
     else:
         words = [*PROGRAM, *VERBS[asked.work], str(folder / "cases.csv"), "--out"]
         words += [str(folder / out), "--engine", engine, "--workers", str(WORKERS), "--retry"]
+        words += SLURM_WORDS if engine == "slurm" else ()
     tagged = os.environ | {TAG: str(os.getpid()), "OMP_NUM_THREADS": "1"}
+    if engine == "slurm":
+        tagged["PATH"] = f"{FAKE_SLURM}{os.pathsep}{tagged['PATH']}"
+        tagged["FAKE_SLURM_ROOT"] = str(folder / "fake_slurm")
+        tagged["FAKE_SLURM_LIFE"] = str(FAKE_LIFE_S)
     with (folder / "drivers.log").open("ab") as log:
         return subprocess.Popen(words, stdout=log, stderr=log, env=tagged, cwd=ROOT)
 
@@ -192,19 +205,21 @@ def made(engine: str) -> Engine:
     if engine == "slurm":
         from medconsist.batch.slurm import SlurmEngine, SlurmParameters
 
-        return SlurmEngine(workers=WORKERS, parameters=SlurmParameters(shards=4, poll_s=0.2))
+        return SlurmEngine(
+            workers=WORKERS, parameters=SlurmParameters(shards=4, rounds=20, poll_s=0.2, sacct_s=1)
+        )
     from medconsist.batch.local import LocalEngine
 
     return LocalEngine(workers=WORKERS)
 
 
-def workers(engine: str) -> list[int]:
-    """Return the worker processes of this loop, also those whose driver is gone."""
+def workers(sign: str) -> list[int]:
+    """Return the processes of this loop with such a command line, also without a driver."""
     found = list[int]()
     tag = f"{TAG}={os.getpid()}".encode()
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if WORKER[engine].encode() in (path / "cmdline").read_bytes() and tag in (
+            if sign.encode() in (path / "cmdline").read_bytes() and tag in (
                 path / "environ"
             ).read_bytes().split(b"\0"):
                 found.append(int(path.name))
@@ -219,9 +234,9 @@ def kill(process: int) -> None:
 def remaining(engine: str) -> int:
     """Return how many workers are there some seconds after the last driver has ended."""
     end = time.monotonic() + 10
-    while workers(engine) and time.monotonic() < end:
+    while workers(WORKER[engine]) and time.monotonic() < end:
         time.sleep(0.1)
-    return len(workers(engine))
+    return len(workers(WORKER[engine]))
 
 
 def hashes(root: Path, study: str) -> dict[str, dict[str, str]]:

@@ -1,0 +1,1 @@
+"""Models of a bag: trivial baselines, the published ones, and what they share."""

@@ -1,0 +1,129 @@
+"""Attention-based pooling, plain and gated."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from medconsist.wsi.mil.bag_batch import BagBatch
+from medconsist.wsi.mil.models.base import MilModel, MilSize, embedding, start_xavier
+from medconsist.wsi.mil.output import BagOutput
+
+__all__ = ["Abmil", "AttentionScore"]
+
+
+class AttentionScore(nn.Module):
+    r"""One score an instance, before the softmax.
+
+    Plain: :math:`w^T \mathrm{act}(V h)`. Gated: :math:`w^T(\tanh(V h) \odot \sigma(U h))`.
+
+    Parameters
+    ----------
+    width
+        Of an embedded instance.
+    hidden
+        Rows of V and U.
+    gated
+        Whether there is a U.
+    activation
+        Of the plain form: ``"tanh"`` as published, ``"relu"`` as in MHIM-MIL.
+    bias
+        Whether the layers have one.
+
+    Examples
+    --------
+    >>> AttentionScore(8, hidden=4)(torch.zeros(3, 8)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        hidden: int = 128,
+        gated: bool = False,
+        activation: Literal["tanh", "relu"] = "tanh",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.values = nn.Linear(width, hidden, bias=bias)
+        self.gates = nn.Linear(width, hidden, bias=bias) if gated else None
+        self.weights = nn.Linear(hidden, 1, bias=bias)
+
+    def forward(self, embedded: Float[Tensor, "instances width"]) -> Float[Tensor, "instances 1"]:
+        """Return the scores."""
+        values: Tensor = self.values(embedded)
+        values = values.relu() if self.activation == "relu" else values.tanh()
+        if self.gates is not None:
+            values = values * self.gates(embedded).sigmoid()
+        scores: Tensor = self.weights(values)
+        return scores
+
+
+class Abmil(MilModel):
+    r"""A bag is the attention-weighted mean of its embedded instances.
+
+    :math:`a = \mathrm{softmax}_i(\mathrm{score}(h_i))`, :math:`z = \sum_i a_i h_i`, logits
+    :math:`W z + b`. The instance scores are :math:`W h_i + b`: the same classifier on one instance,
+    so that the bag's logits are their attention-weighted mean.
+
+    Parameters
+    ----------
+    size
+        See `MilSize`.
+    gated
+        The gated form, with 128 rows in V and U.
+    activation, bias
+        Of the plain form; MHIM-MIL takes ``"relu"`` and no bias.
+    generator
+        Source of the first weights.
+
+    References
+    ----------
+    Ilse et al. 2018, arXiv:1802.04712, eqs. 8 and 9; MHIM-MIL, arXiv:2307.15254.
+
+    Examples
+    --------
+    >>> model = Abmil(MilSize(dim=4, width=8), generator=Generator())
+    >>> model(BagBatch.of([torch.ones(3, 4)])).attention.shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(
+        self,
+        size: MilSize,
+        *,
+        gated: bool = False,
+        activation: Literal["tanh", "relu"] = "tanh",
+        bias: bool = True,
+        generator: Generator,
+    ) -> None:
+        super().__init__(size)
+        self.trunk = embedding(size)
+        self.score = AttentionScore(size.width, gated=gated, activation=activation, bias=bias)
+        self.classifier = nn.Linear(size.width, size.classes)
+        start_xavier(self, generator)
+
+    def embed(self, bags: BagBatch) -> BagBatch:
+        """Return ``Dropout(ReLU(Linear(x)))`` of every instance."""
+        return bags.with_features(self.trunk(bags.features))
+
+    def pool(self, embedded: BagBatch) -> BagOutput:
+        """Return the attention-weighted mean and its class."""
+        attention = embedded.segments.softmax(self.score(embedded.features))
+        feature = embedded.segments.sum(attention * embedded.features)
+        return BagOutput(
+            logits=self.classifier(feature),
+            features=feature,
+            attention=attention,
+            instance_scores=self.classifier(embedded.features),
+        )
+
+    def contributions(
+        self, embedded: BagBatch, output: BagOutput
+    ) -> Float[Tensor, "instances width"]:
+        """Return ``a_i h_i``."""
+        assert output.attention is not None  # noqa: S101  what pool returned
+        return torch.Tensor.mul(output.attention, embedded.features)
