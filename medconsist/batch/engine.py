@@ -9,7 +9,7 @@ from typing import Literal
 from medconsist.batch.work import Case, Work
 from medconsist.errors import RefusedInputError
 
-__all__ = ["Engine", "Event", "Kind", "Limits", "Report", "biggest_first"]
+__all__ = ["Engine", "Event", "Kind", "Limits", "Report", "biggest_first", "refuse_few"]
 
 Kind = Literal["started", "done", "found", "failed", "quarantined", "stopped"]
 
@@ -140,6 +140,20 @@ class Engine(ABC):
         MedconsistError
             Workers cannot be started.
         """
+
+
+def refuse_few(workers: int, threads: int | None) -> None:
+    """Refuse fewer than one worker, or than one CPU thread for each.
+
+    Raises
+    ------
+    RefusedInputError
+        Says which flag it is.
+    """
+    for flag, number in (("--workers", workers), ("--threads", threads)):
+        if number is not None and number < 1:
+            msg = f"{flag} must be 1 or more, got {number}."
+            raise RefusedInputError(msg)
 
 
 def biggest_first(cases: Sequence[Case]) -> list[Case]:

@@ -6,18 +6,19 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from medconsist.batch.attempt import lost
-from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first
+from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first, refuse_few
 from medconsist.batch.local_worker import READY, Order, serve
 from medconsist.batch.prefetch import Prefetch
 from medconsist.batch.sigterm import sigterm_as_ctrl_c
 from medconsist.batch.work import Case, Work
-from medconsist.errors import MedconsistError, RefusedInputError
+from medconsist.errors import MedconsistError
 
 __all__ = ["LocalEngine", "local_devices"]
 
@@ -48,10 +49,10 @@ class LocalEngine(Engine):
     """Processes of this machine, each with its own pipe: no lock that a killed one could keep.
 
     A worker that dies is noticed at once, its case counts a death and runs again, and a new worker
-    starts; one that takes longer than ``case_seconds``, or five minutes for its imports, is ended
-    by its process id. Workers leave when the driver ends, even by ``kill -9``; SIGTERM ends it as
-    Ctrl-C does. Times are monotonic: a clock set back changes
-    nothing. A worker is handed one case at a time.
+    starts; one that takes longer than ``case_seconds``, or five minutes for its imports, is ended.
+    Each worker leads a process group of its own, so that what it started ends with it. Workers
+    leave when the driver ends, even by ``kill -9``; SIGTERM ends it as Ctrl-C does. Times are
+    monotonic: a clock set back changes nothing. A worker is handed one case at a time.
 
     Parameters
     ----------
@@ -61,11 +62,14 @@ class LocalEngine(Engine):
         ``"cpu"``, ``"cuda:N"``, or ``"cuda"`` for one worker after the other on all GPUs.
     prefetch
         Copies the next inputs to a fast disk; None reads them where they lie.
+    threads
+        CPU threads of each worker. None takes what OMP_NUM_THREADS says, else an equal share of
+        the cores. Another number can change the last digits of a result.
 
     Raises
     ------
     RefusedInputError
-        Fewer than one worker.
+        Fewer than one worker or thread.
 
     Examples
     --------
@@ -76,14 +80,18 @@ class LocalEngine(Engine):
     name = "local"
 
     def __init__(
-        self, *, workers: int = 1, device: str = "cpu", prefetch: Prefetch | None = None
+        self,
+        *,
+        workers: int = 1,
+        device: str = "cpu",
+        prefetch: Prefetch | None = None,
+        threads: int | None = None,
     ) -> None:
-        if workers < 1:
-            msg = f"--workers must be 1 or more, got {workers}."
-            raise RefusedInputError(msg)
+        refuse_few(workers, threads)
         self.workers = workers
         self._device = device
         self._prefetch = prefetch
+        self._threads = threads
 
     def run(
         self, work: Work, cases: Sequence[Case], *, folder: Path, report: Report, limits: Limits
@@ -97,7 +105,13 @@ class LocalEngine(Engine):
         """
         devices = local_devices(self._device, self.workers)
         orders = [Order(work=work, folder=folder, limits=limits, device=one) for one in devices]
-        pool = _Pool(orders, biggest_first(cases), report=report, prefetch=self._prefetch)
+        pool = _Pool(
+            orders,
+            biggest_first(cases),
+            report=report,
+            prefetch=self._prefetch,
+            threads=self._threads,
+        )
         with sigterm_as_ctrl_c():
             try:
                 pool.run()
@@ -108,10 +122,10 @@ class LocalEngine(Engine):
 class _Seat:
     """One worker process as the driver sees it."""
 
-    def __init__(self, order: Order, *, threads: int) -> None:
+    def __init__(self, order: Order, *, threads: int, asked: bool) -> None:
         context = get_context("spawn")
         self.link, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=serve, args=(theirs, threads))
+        self.process: SpawnProcess = context.Process(target=serve, args=(theirs, threads, asked))
         self.process.start()
         theirs.close()
         self.ready = False
@@ -148,13 +162,20 @@ class _Seat:
             yield None
 
     def end(self) -> str:
-        """End the process by its id, and say how it ended."""
+        """End the process and what it started, by its id, and say how it ended."""
         self.link.close()
-        self.process.kill()
+        self.kill()
         self.process.join(_LEAVE_S)  # one that waits for a dead network disk cannot be killed
         code = self.process.exitcode or 0
         how = f"by signal {-code} ({_signal(-code)})" if code < 0 else f"with exit code {code}"
         return f"The worker (pid {self.process.pid}) was ended {how}"
+
+    def kill(self) -> None:
+        """End the process and its group, which it does not lead in its first moments."""
+        self.process.kill()
+        if self.process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def leave(self) -> None:
         """Ask an idle worker to leave, end a busy one."""
@@ -174,6 +195,7 @@ class _Pool:
         *,
         report: Report,
         prefetch: Prefetch | None,
+        threads: int | None,
     ) -> None:
         self._orders = orders
         self._seats: dict[int, _Seat] = {}
@@ -184,7 +206,8 @@ class _Pool:
         self._barren = 0  # workers in a row that ended before they were ready
         self._stopped = False
         cores = len(os.sched_getaffinity(0))
-        self._threads = max(1, cores // len(orders))
+        self._asked = threads is not None
+        self._threads = threads or max(1, cores // len(orders))
 
     def run(self) -> None:
         while not self._stopped and (self._waiting or self._alone or self._busy()):
@@ -201,7 +224,7 @@ class _Pool:
         seats, self._seats = list(self._seats.values()), {}
         for seat in seats:
             if not seat.free:
-                seat.process.kill()
+                seat.kill()
             else:
                 seat.link.close()
         for seat in seats:
@@ -221,7 +244,7 @@ class _Pool:
             wanted = 1
         for number, order in enumerate(self._orders):
             if len(self._seats) < wanted and number not in self._seats:
-                self._seats[number] = _Seat(order, threads=self._threads)
+                self._seats[number] = _Seat(order, threads=self._threads, asked=self._asked)
 
     def _hand_out(self) -> None:
         for seat in self._seats.values():

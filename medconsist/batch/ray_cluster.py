@@ -27,7 +27,7 @@ from medconsist.batch.sigterm import sigterm_as_ctrl_c
 from medconsist.batch.variables import variables_set
 from medconsist.errors import MedconsistError, RefusedInputError
 
-__all__ = ["LOOPBACK", "RayPlace", "ray_cluster"]
+__all__ = ["LOOPBACK", "RayPlace", "WorkerNeeds", "ray_cluster"]
 
 LOOPBACK = "127.0.0.1"
 OBJECT_STORE = 80 * 2**20  # bytes; cases travel as a few lines of JSON, and Ray asks for 75 MiB
@@ -100,9 +100,30 @@ class RayPlace:
         return self.address is None and ip_address(self.bind).is_loopback
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkerNeeds:
+    """What each worker asks of its node.
+
+    Parameters
+    ----------
+    cpus
+        CPUs, one for each of its threads.
+    gpus
+        Share of a GPU.
+
+    Examples
+    --------
+    >>> WorkerNeeds(gpus=0.5).cpus
+    1
+    """
+
+    cpus: int = 1
+    gpus: float | int = 0
+
+
 @contextmanager
 def ray_cluster(
-    place: RayPlace | None = None, *, workers: int, gpus: float | int = 0
+    place: RayPlace | None = None, *, workers: int, needs: WorkerNeeds | None = None
 ) -> Iterator[ModuleType]:
     """Yield the module ``ray``, connected; leave nothing running or lying about at the end.
 
@@ -113,9 +134,9 @@ def ray_cluster(
     place
         By default a new cluster on the loopback interface.
     workers
-        CPUs of a cluster that is started.
-    gpus
-        Share of a GPU that each worker will ask for.
+        How many a cluster that is started has CPUs for.
+    needs
+        Of each worker; by default one CPU.
 
     Raises
     ------
@@ -126,7 +147,7 @@ def ray_cluster(
     MedconsistError
         Ray does not start or answer.
     """
-    place = place or RayPlace()
+    place, needs = place or RayPlace(), needs or WorkerNeeds()
     mode = os.environ.get("RAY_AUTH_MODE", "token")
     if mode.lower() != "token":
         msg = f"RAY_AUTH_MODE is {mode!r}; a batch runs on Ray with a token only. Unset it."
@@ -136,16 +157,16 @@ def ray_cluster(
         stack.enter_context(variables_set(_QUIET | outside))
         ray = require("ray", extra="ray")
         if not ray.is_initialized():
-            stack.enter_context(_started(ray, place, workers=workers, gpus=gpus))
+            stack.enter_context(_started(ray, place, workers=workers, needs=needs))
             stack.enter_context(sigterm_as_ctrl_c())
         _refuse_open(ray, place)
-        _refuse_small(ray, gpus)
+        _refuse_small(ray, needs)
         yield ray
 
 
 @contextmanager
 def _started(
-    ray: ModuleType, place: RayPlace, *, workers: int, gpus: float | int
+    ray: ModuleType, place: RayPlace, *, workers: int, needs: WorkerNeeds
 ) -> Iterator[None]:
     with ExitStack() as stack:
         common: dict[str, Any] = {"configure_logging": False, "log_to_driver": False}
@@ -153,8 +174,8 @@ def _started(
             folder = stack.enter_context(_private_folder())
             stack.enter_context(variables_set(_token_in(folder)))
             common |= {
-                "num_cpus": workers,
-                "num_gpus": None if gpus else 0,
+                "num_cpus": workers * needs.cpus,
+                "num_gpus": None if needs.gpus else 0,
                 "include_dashboard": False,
                 "object_store_memory": OBJECT_STORE,
                 # Ray opens its own folder to every user here; the one around it stays shut.
@@ -239,13 +260,14 @@ def _asks_for_tokens() -> bool:
     return bool(raylet.get_authentication_mode() == raylet.AuthenticationMode.TOKEN)
 
 
-def _refuse_small(ray: ModuleType, gpus: float | int) -> None:
+def _refuse_small(ray: ModuleType, needs: WorkerNeeds) -> None:
     """Look for a node on which a worker fits: Ray would wait for one for ever."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(node.get("CPU", 0) >= 1 and node.get("GPU", 0) >= gpus for node in nodes):
+    asked = {"CPU": needs.cpus, "GPU": needs.gpus}
+    if not any(all(node.get(name, 0) >= of for name, of in asked.items()) for node in nodes):
         msg = (
-            f"No node that Ray sees has the CPU and {gpus:g} of a GPU that each worker asks for. "
-            "Ask for less, or leave out the GPUs."
+            f"No node that Ray sees has the {needs.cpus} CPU and {needs.gpus:g} of a GPU that each "
+            "worker asks for. Ask for less by --threads, or leave out the GPUs."
         )
         raise RefusedInputError(msg)
 

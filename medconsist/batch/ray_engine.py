@@ -1,4 +1,4 @@
-"""Ray: one actor task a case, on workers that keep their model and that Ray restarts when lost."""
+"""Ray: one actor task a case, on workers that keep their model and are replaced when lost."""
 
 import logging
 import time
@@ -10,14 +10,16 @@ from types import ModuleType
 from typing import Any
 
 from medconsist.batch.attempt import Station, lost
-from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first
-from medconsist.batch.ray_cluster import RayPlace, ray_cluster
+from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first, refuse_few
+from medconsist.batch.local_worker import thread_variables
+from medconsist.batch.ray_cluster import RayPlace, WorkerNeeds, ray_cluster
 from medconsist.batch.work import Case, Work
 from medconsist.errors import RefusedInputError
 
 __all__ = ["RayEngine"]
 
 _TURN_S = 0.5  # longest wait for news; a worker that hangs is noticed this late at most
+_BARREN = 5  # for each worker; Ray does not tell a crash at the start from a kill by others
 
 logger = logging.getLogger(__name__)
 
@@ -25,23 +27,28 @@ logger = logging.getLogger(__name__)
 class RayEngine(Engine):
     """Workers of a Ray cluster, each handed one case at a time.
 
-    Ray places the workers, shares GPUs among them and restarts one that is lost, on another node if
-    need be. Whether its case runs again is decided here and not by Ray's own retries, so that each
-    death is counted and a case that kills its worker is set aside.
+    Ray places the workers and shares GPUs among them. One that is lost is replaced, on another node
+    if need be, and whether its case runs again is decided here, not by Ray's own restarts and
+    retries: each death is counted, a case that kills its worker is set aside, and workers that die
+    before they take a case end the batch.
 
     Parameters
     ----------
     workers
-        How many at once, each on one CPU; of a cluster that is started these are all its CPUs.
+        How many at once; of a cluster that is started their CPUs are all that it has.
     gpus
         Share of a GPU for each worker: 0.5 puts two on one. 0 computes on the CPU.
     place
         Which cluster; by default a new one, on the loopback interface.
+    threads
+        CPUs and CPU threads of each worker. None asks for one CPU, and takes as many threads as
+        OMP_NUM_THREADS of the node says, else one.
 
     Raises
     ------
     RefusedInputError
-        Fewer than one worker, or a share that Ray does not know: above 1 only whole numbers.
+        Fewer than one worker or thread, or a share that Ray does not know: above 1 only whole
+        numbers.
 
     Examples
     --------
@@ -52,17 +59,21 @@ class RayEngine(Engine):
     name = "ray"
 
     def __init__(
-        self, *, workers: int = 1, gpus: float | int = 0, place: RayPlace | None = None
+        self,
+        *,
+        workers: int = 1,
+        gpus: float | int = 0,
+        place: RayPlace | None = None,
+        threads: int | None = None,
     ) -> None:
-        if workers < 1:
-            msg = f"--workers must be 1 or more, got {workers}."
-            raise RefusedInputError(msg)
+        refuse_few(workers, threads)
         if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
             msg = f"GPUs of a worker must be a share of one, such as 0.5, or whole; got {gpus}."
             raise RefusedInputError(msg)
         self.workers = workers
         self._gpus = gpus
         self._place = place
+        self._threads = threads
 
     def run(
         self, work: Work, cases: Sequence[Case], *, folder: Path, report: Report, limits: Limits
@@ -72,13 +83,21 @@ class RayEngine(Engine):
         Raises
         ------
         MedconsistError
-            Ray is refused or does not start, see `ray_cluster`.
+            Ray is refused or does not start, see `ray_cluster`; or workers end before they take a
+            case, again and again.
         """
         if not cases:
             return
-        with ray_cluster(self._place, workers=self.workers, gpus=self._gpus) as ray:
+        cpus = self._threads or 1
+        needs = WorkerNeeds(cpus=cpus, gpus=self._gpus)
+        with ray_cluster(self._place, workers=self.workers, needs=needs) as ray:
+            asked = {} if self._threads is None else thread_variables(cpus, {})
             station = ray.remote(Station).options(
-                num_cpus=1, num_gpus=self._gpus, max_restarts=-1, max_task_retries=0
+                num_cpus=cpus,
+                num_gpus=self._gpus,
+                max_restarts=0,
+                max_task_retries=0,
+                runtime_env={"env_vars": asked} if asked else None,
             )
             device = "cuda:0" if self._gpus else "cpu"  # Ray shows a worker its GPU alone
             crew = _Crew(
@@ -99,7 +118,7 @@ class RayEngine(Engine):
 
 @dataclass
 class _Seat:
-    """One worker as the driver sees it; ``case`` is None while it starts or starts again."""
+    """One worker as the driver sees it; ``case`` is None while it starts."""
 
     actor: Any
     case: Case | None = None
@@ -131,8 +150,11 @@ class _Crew:
         self._limits = limits
         self._report = report
         self._stopped = False
+        self._barren = 0  # workers in a row that ended before they were ready
+        self._most_barren = _BARREN
 
     def hire(self, count: int) -> None:
+        self._most_barren = _BARREN * count
         for _ in range(count):
             self._wake(_Seat(self._actor()))
 
@@ -153,7 +175,7 @@ class _Crew:
         return any(seat.case is not None for seat in self._asked.values())
 
     def _wake(self, seat: _Seat) -> None:
-        """Ask a seat to say that it is there; the answer waits for a worker that starts again."""
+        """Ask a seat to say that it is there; the answer waits for the worker's start."""
         seat.case = None
         self._asked[seat.actor.__ray_ready__.remote()] = seat
 
@@ -177,6 +199,7 @@ class _Crew:
             return
         seat.case = None
         if case is None:
+            self._barren = 0
             self._free.append(seat)
             return
         if self._on_gpu and answer.reason == "failed":
@@ -189,18 +212,30 @@ class _Crew:
     def _hear_loss(self, seat: _Seat, error: Exception) -> None:
         case = seat.case
         said = " ".join(str(error).split())
-        if case is None and isinstance(error, self._ray.exceptions.ActorDiedError):
-            # It was not lost under a case, and Ray has given up: its class cannot be made there.
-            self._stopped = True
-            self._report(
-                Event(kind="stopped", case="", reason="failed", sentence=said, exit_code=1)
-            )
-            return
-        self._wake(seat)
+        if case is None:
+            self._barren += 1
+            # One whose class cannot be made there would fail for ever.
+            if getattr(error, "actor_init_failed", False) or self._barren > self._most_barren:
+                self._stop(said)
+                return
+        if isinstance(error, self._ray.exceptions.ActorUnavailableError):
+            self._wake(seat)  # the network, perhaps: what is asked next tells
+        else:
+            self._replace(seat)
         if case is None:
             return
         said = f"Ray lost the worker that was busy with this case: {said}"
         self._settle(case, lost(case, self._folder, self._limits, sentence=said))
+
+    def _stop(self, said: str) -> None:
+        self._stopped = True
+        sentence = (
+            f"Workers of Ray ended before they took a case ({self._barren} in a row): {said} Look "
+            "at what Ray wrote on that node; run one case without --engine."
+        )
+        self._report(
+            Event(kind="stopped", case="", reason="failed", sentence=sentence, exit_code=1)
+        )
 
     def _settle(self, case: Case, event: Event) -> None:
         if event.kind == "failed":

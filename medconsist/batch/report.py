@@ -116,9 +116,7 @@ class BatchReport(Record):
             f"{sum(self.counts.values())} cases of study {self.study}: {said or 'none'}.",
             f"{took}, {self.items_per_second:.3g} items/s.",
         ]
-        lines += [
-            f"{one.case}: {one.state} ({one.reason}): {one.sentence}" for one in self.failures
-        ]
+        lines += [one.line for one in self.failures]
         return "\n".join([*lines, self.stopped] if self.stopped else lines)
 
 

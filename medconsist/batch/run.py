@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medconsist._atomic import make_folder
 from medconsist.batch.attempt import sentence_of
+from medconsist.batch.damaged import set_damaged_aside
 from medconsist.batch.driver import Heartbeat, beating, one_driver
 from medconsist.batch.engine import Engine, Event, Limits
 from medconsist.batch.plan import write_plan
@@ -18,6 +19,7 @@ from medconsist.batch.report import BatchReport, ReportedResult, write_report
 from medconsist.batch.states import Failure, FailureFolder
 from medconsist.batch.work import Case, Work
 from medconsist.errors import MedconsistError, RefusedInputError, StorageError
+from medconsist.results.store import ResultStore
 
 __all__ = ["run_batch"]
 
@@ -57,7 +59,7 @@ def run_batch(
     limits
         How often a case may fail, and for how long it may run.
     retry_quarantined
-        Forget the failures of these cases first.
+        Forget the failures of these cases first, and set aside what is damaged of their results.
     line
         Where progress is shown; None shows none.
 
@@ -125,7 +127,8 @@ class _Batch:
         """
         failures = FailureFolder(self._folder)
         for case in self._cases.values():
-            if retry:
+            if retry and failures.read(case.id) is not None:
+                self._set_damaged_aside(case)
                 failures.forget(case.id)
             failure = failures.of(case)
             if (
@@ -136,6 +139,11 @@ class _Batch:
                 self._tally.take(Event(kind="quarantined", case=case.id))
             else:
                 self.left.append(case)
+
+    def _set_damaged_aside(self, case: Case) -> None:
+        store = ResultStore(self._folder.parent.parent, self._folder.parent.name)
+        for place in set_damaged_aside(store, [case.spec.get("case", case.id)]):
+            logger.info("%s was damaged; it is set aside and made again", place)
 
     def take(self, event: Event) -> None:
         """Count an event, show it, and stop the batch where it cannot go on."""

@@ -16,7 +16,7 @@ from medconsist._atomic import atomic_write_bytes, make_folder, storage_errors
 from medconsist._extras import require
 from medconsist._records import Record, read_record
 from medconsist.batch.attempt import lost
-from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first
+from medconsist.batch.engine import Engine, Event, Limits, Report, biggest_first, refuse_few
 from medconsist.batch.slurm_shard import EventFile, Shard, begun, shares
 from medconsist.batch.variables import variables_set
 from medconsist.batch.work import Case, Work
@@ -94,6 +94,11 @@ class SlurmParameters:
             msg = f"warning_s {self.warning_s} must be less than time_min {self.time_min} minutes."
             raise RefusedInputError(msg)
 
+    @property
+    def workers(self) -> int:
+        """Workers of a task: one for each GPU, without GPUs one."""
+        return max(self.gpus, 1)
+
     def sbatch(self, *, at_once: int) -> dict[str, Any]:
         """Return the parameters as submitit names them.
 
@@ -131,11 +136,14 @@ class SlurmEngine(Engine):
         Tasks that run at the same time.
     parameters
         What is asked of SLURM.
+    threads
+        CPU threads of each worker of a task. None takes what OMP_NUM_THREADS says, else an equal
+        share of the task's CPUs.
 
     Raises
     ------
     RefusedInputError
-        Fewer than one worker.
+        Fewer than one worker or thread, or more threads than a task has CPUs.
 
     Examples
     --------
@@ -145,12 +153,24 @@ class SlurmEngine(Engine):
 
     name = "slurm"
 
-    def __init__(self, *, workers: int = 8, parameters: SlurmParameters | None = None) -> None:
-        if workers < 1:
-            msg = f"--workers must be 1 or more, got {workers}."
-            raise RefusedInputError(msg)
+    def __init__(
+        self,
+        *,
+        workers: int = 8,
+        parameters: SlurmParameters | None = None,
+        threads: int | None = None,
+    ) -> None:
+        refuse_few(workers, threads)
         self.workers = workers
         self._parameters = parameters or SlurmParameters()
+        self._threads = threads
+        needed = (threads or 0) * self._parameters.workers
+        if self._parameters.cpus < needed:
+            msg = (
+                f"a task has {self._parameters.cpus} CPUs for {needed} threads "
+                f"({self._parameters.workers} workers). Ask for more: --slurm cpus={needed}."
+            )
+            raise RefusedInputError(msg)
 
     def run(
         self, work: Work, cases: Sequence[Case], *, folder: Path, report: Report, limits: Limits
@@ -187,7 +207,8 @@ class SlurmEngine(Engine):
                         folder=folder.absolute(),
                         limits=limits,
                         events=Path(f"{number}.jsonl"),
-                        workers=max(self._parameters.gpus, 1),
+                        workers=self._parameters.workers,
+                        threads=self._threads,
                         device="cuda" if self._parameters.gpus else "cpu",
                     )
                     for number, share in enumerate(shards)

@@ -137,7 +137,7 @@ class Shard:
         As given to the engine, the cases of this share alone.
     events
         File of this task.
-    workers, device
+    workers, threads, device
         Of the local engine on the node.
 
     Examples
@@ -152,6 +152,7 @@ class Shard:
     limits: Limits
     events: Path
     workers: int = 1
+    threads: int | None = None
     device: str = "cpu"
 
     def __call__(self) -> None:
@@ -174,7 +175,7 @@ class Shard:
                 event = lost(case, self.folder, self.limits, sentence=said)
                 file.add(event)
                 ended |= {case.id} if event.ended else set()
-        engine = LocalEngine(workers=self.workers, device=self.device)
+        engine = LocalEngine(workers=self.workers, device=self.device, threads=self.threads)
         engine.run(
             _Calm(self.work, (int(_slurm_signal()), int(signal.SIGTERM))),
             [case for case in cases if case.id not in ended],

@@ -5,9 +5,12 @@ from pathlib import Path
 
 from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist._records import Record
+from medconsist.batch.damaged import is_damaged
 from medconsist.batch.driver import Heartbeat, driver_lives, read_heartbeat
 from medconsist.batch.plan import PlannedCase, read_plan
+from medconsist.batch.report import read_report
 from medconsist.batch.states import Failure, FailureFolder, State, batch_folder
+from medconsist.errors import MissingInputError
 from medconsist.results.cases import finished_results
 from medconsist.results.store import ResultStore
 
@@ -31,6 +34,8 @@ class Status(Record):
         What the last driver said last, None if it never did.
     alive
         Whether it is at work now.
+    damaged
+        Ids of cases with a result that is not as it was written, where each byte was looked at.
 
     Examples
     --------
@@ -46,6 +51,7 @@ class Status(Record):
     failures: tuple[Failure, ...]
     driver: Heartbeat | None
     alive: bool
+    damaged: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -70,9 +76,10 @@ class Status(Record):
                 lines.append(f"At work ({who}, heard of {last}): {self.driver.progress.text}.")
             elif self.driver.state == "running":
                 lines.append(f"The driver ({who}) was ended; last heard of {last}. Run it again.")
-        lines += [
-            f"{one.case}: {one.state} ({one.reason}): {one.sentence}" for one in self.failures
-        ]
+        lines += [one.line for one in self.failures]
+        lines += [f"{case}: its result is damaged" for case in self.damaged]
+        if self.damaged:
+            lines.append("Set damaged results aside by: medconsist batch retry ... --verify.")
         return "\n".join(lines)
 
 
@@ -96,13 +103,17 @@ def study_status(root: Path, study: str, *, verify: bool = False) -> Status:
     """
     folder = batch_folder(root, study)
     plan = read_plan(folder)
-    results = _Results(ResultStore(root, study), verify=verify)
+    results = _Results(ResultStore(root, study), _reported(folder))
     heartbeat, alive = read_heartbeat(folder), driver_lives(folder)
     running = set(heartbeat.progress.running) if heartbeat is not None and alive else set[str]()
     records = FailureFolder(folder)
     states, keys, failures = dict[str, State](), dict[str, str](), list[Failure]()
+    damaged = list[str]()
     for case in plan.cases:
         key = results.key_of(case)
+        if key is not None and verify and is_damaged(results.store, case.case, key):
+            damaged.append(case.id)
+            key = None
         failure = records.read(case.id)
         if failure is not None and failure.digest != case.digest:
             failure = None
@@ -120,6 +131,7 @@ def study_status(root: Path, study: str, *, verify: bool = False) -> Status:
         failures=tuple(failures),
         driver=heartbeat,
         alive=alive,
+        damaged=tuple(damaged),
     )
 
 
@@ -131,24 +143,35 @@ def _state(*, is_done: bool, is_running: bool, failure: Failure | None) -> State
     return State.PENDING if failure is None else State(failure.state)
 
 
+def _reported(folder: Path) -> dict[str, str]:
+    try:
+        return {one.case: one.key for one in read_report(folder).results}
+    except MissingInputError:
+        return {}
+
+
 class _Results:
     """Results of a study by what a plan knows of them; each case folder is read once."""
 
-    def __init__(self, store: ResultStore, *, verify: bool) -> None:
-        self._store = store
-        self._verify = verify
+    def __init__(self, store: ResultStore, reported: dict[str, str]) -> None:
+        self.store = store
+        self._reported = reported
         self._known: dict[str, dict[tuple[str | None, str], str]] = {}
 
     def key_of(self, case: PlannedCase) -> str | None:
-        key = self._of(case.case).get((case.item, case.config_sha256))
-        if key is not None and self._verify and self._store.verify(case.case, key):
-            return None
-        return key
+        known = self._of(case.case)
+        key = known.get((case.item, case.config_sha256))
+        if key is not None:
+            return key
+        # Made under another item, e.g. before a manifest named one: a driver has found it.
+        reported = self._reported.get(case.id)
+        mine = {key for (_, config), key in known.items() if config == case.config_sha256}
+        return reported if reported in mine else None
 
     def _of(self, case: str) -> dict[tuple[str | None, str], str]:
         if case not in self._known:
             self._known[case] = {
                 (result.item, sha256_of_bytes(canonical_json(result.config))): result.key
-                for result in finished_results(self._store, case)
+                for result in finished_results(self.store, case)
             }
         return self._known[case]

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +29,7 @@ class Status(_OfStudy):
     """Say how the last batch of a study stands, also while it runs.
 
     Done is what has a result, not what some list says. Exit code 0 if all are done, else 3.
+    Results that --verify finds damaged: medconsist batch retry ... --verify.
     """
 
     verify: Annotated[bool, arg(help="Also read every byte of every result.")] = False
@@ -63,18 +64,36 @@ class Report(_OfStudy):
 
 @dataclass(frozen=True, kw_only=True)
 class Retry(_OfStudy):
-    """Forget failures of a study, so that the next run of the same command tries these cases."""
+    """Forget failures of a study, so that the next run of the same command tries these cases.
+
+    Results of theirs that are not as they were written are set aside, under a hidden name in the
+    folder of the case, and made again; others stay.
+    """
 
     reason: Annotated[tuple[str, ...], arg(metavar="REASON")] = ()
     """Only failures of these classes, e.g. 'out of memory'."""
+    case: Annotated[tuple[str, ...], arg(metavar="CASE")] = ()
+    """Only these cases of the study; their results are looked at also where none has failed."""
+    verify: Annotated[bool, arg(help="Look at every byte of the results of all cases.")] = False
 
     def run(self) -> int:
-        """Forget, and print one case a line."""
-        from medconsist.batch.retry import forget_failures
+        """Forget, set aside, and print one case a line."""
+        from medconsist.batch.retry import prepare_retry
 
-        cases = forget_failures(self.results, self.study, reasons=self.reason)
-        text = "\n".join([*cases, f"{len(cases)} cases; now run the same command again."])
-        sys.stdout.write((json.dumps({"cases": cases}) if self.json else text) + "\n")
+        retried = prepare_retry(
+            self.results,
+            self.study,
+            reasons=self.reason,
+            cases=self.case,
+            verify=self.verify,
+        )
+        said = [*retried.cases, *(f"{place}: damaged, set aside" for place in retried.set_aside)]
+        said.append(
+            f"{len(retried.cases)} failures forgotten, {len(retried.set_aside)} damaged results "
+            "set aside; now run the same command again."
+        )
+        text = json.dumps(asdict(retried)) if self.json else "\n".join(said)
+        sys.stdout.write(f"{text}\n")
         return 0
 
 

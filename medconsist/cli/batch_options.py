@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # the room imports nothing heavy
 __all__ = ["Batching"]
 
 _MOST_WORKERS = 8  # without --workers; each holds a model and an input in memory
+_SLURM_TASKS = 64  # likewise with SLURM: at once
+_PREFETCH_GIB = 64.0
 # Flags that go with one engine alone.
 _OF_ENGINE = {
     "prefetch": "local",
@@ -38,7 +40,8 @@ class Batching(Computing):
     engine: Literal["local", "ray", "slurm"] | None = None
     """Run as a batch: on processes of this machine, a Ray cluster, or arrays of SLURM."""
     workers: int | None = None
-    """Workers of the batch; by default one a GPU, or one a core."""
+    """Workers of the batch, with --engine slurm tasks at once; by default one a GPU, or one a core
+    (8 at most), 64 tasks of SLURM. --ray-address needs it."""
     case_seconds: float | None = None
     """A case that takes longer is ended and tried once more; loading the model counts."""
     max_failures: int | None = None
@@ -46,7 +49,7 @@ class Batching(Computing):
     retry: Annotated[bool, arg(help="Also run what an earlier batch has set aside.")] = False
     prefetch: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Copy the next inputs into this folder of a fast disk; with --engine local."""
-    prefetch_gib: float = 64.0
+    prefetch_gib: float = _PREFETCH_GIB
     """Most that these copies may take [GiB]."""
     gpu_share: float = 1.0
     """Share of a GPU for each worker of --engine ray --device cuda; 0.5 puts two on one."""
@@ -57,7 +60,7 @@ class Batching(Computing):
     option of sbatch."""
 
     def set_up(self) -> None:
-        """As `Computing`; also refuse flags that would not be used."""
+        """As `Computing`; also refuse flags that would not be used, or cannot be guessed."""
         super().set_up()
         for one in fields(Batching):
             if one in fields(Computing) or one.name == "engine":
@@ -67,6 +70,32 @@ class Batching(Computing):
                 flag = f"--{one.name.replace('_', '-')}"
                 msg = f"{flag} goes with --engine {needed}; add that, or leave it out."
                 raise RefusedInputError(msg)
+        self._refuse_halves()
+
+    def _refuse_halves(self) -> None:
+        """Refuse a flag without the one that gives it a meaning."""
+        halves = {
+            "--prefetch-gib goes with --prefetch FOLDER; add that, or leave it out.": (
+                self.prefetch_gib != _PREFETCH_GIB and self.prefetch is None
+            ),
+            "--gpu-share goes with --device cuda; add that, or leave it out.": (
+                self.gpu_share != 1 and self.device == "cpu"
+            ),
+            "--ray-address needs --workers: how many the batch may take of that cluster; see: "
+            "ray status.": self.ray_address is not None and self.workers is None,
+        }
+        for msg, is_half in halves.items():
+            if is_half:
+                raise RefusedInputError(msg)
+
+    def _refuse_device(self) -> None:
+        """As `Computing`; where a GPU is on another machine, that one is asked."""
+        if self.engine in ("ray", "slurm") and self.device.startswith("cuda:"):
+            msg = f"--device {self.device}: {self.engine} chooses the GPU; say --device cuda."
+            raise RefusedInputError(msg)
+        elsewhere = self.engine == "slurm" or self.ray_address is not None
+        if not (elsewhere and self.device == "cuda"):
+            super()._refuse_device()
 
     def run_cases(
         self, work: "Work", cases: "Sequence[Case]", *, out: Path, study: str, engine: str
@@ -100,18 +129,24 @@ class Batching(Computing):
 
             share = self.gpu_share if self.device != "cpu" else 0
             place = RayPlace(address=self.ray_address)
-            return RayEngine(workers=self._workers(), gpus=share, place=place)
+            return RayEngine(workers=self._workers(), gpus=share, place=place, threads=self.threads)
         if name == "slurm":
             from medconsist.batch.slurm import SlurmEngine
 
-            return SlurmEngine(workers=self.workers or 64, parameters=self._slurm_parameters())
+            return SlurmEngine(
+                workers=_SLURM_TASKS if self.workers is None else self.workers,
+                parameters=self._slurm_parameters(),
+                threads=self.threads,
+            )
         from medconsist.batch.local import LocalEngine
         from medconsist.batch.prefetch import Prefetch
 
         fast = None
         if self.prefetch is not None:
             fast = Prefetch(self.prefetch, budget_bytes=self.prefetch_gib * 2**30)
-        return LocalEngine(workers=self._workers(), device=self.device, prefetch=fast)
+        return LocalEngine(
+            workers=self._workers(), device=self.device, prefetch=fast, threads=self.threads
+        )
 
     def _workers(self) -> int:
         if self.workers is not None:
@@ -137,7 +172,10 @@ class Batching(Computing):
                 asked[name] = _number(name, value) if _is_number(known[name], name) else value
             else:
                 extra[name] = value
-        return SlurmParameters(**asked, extra=extra)
+        parameters = SlurmParameters(**asked, extra=extra)
+        if self.threads is None or "cpus" in asked:
+            return parameters
+        return replace(parameters, cpus=max(parameters.cpus, self.threads * parameters.workers))
 
 
 def _is_number(default: object, name: str) -> bool:

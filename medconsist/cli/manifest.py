@@ -1,6 +1,8 @@
-"""``medconsist manifest``: build, check."""
+"""``medconsist manifest``: build, check, split, datasets, fetch."""
 
 import json
+import logging
+import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from medconsist.cli.manifest_split import SplitCases
+
 if TYPE_CHECKING:  # the room imports nothing heavy
     from medconsist.manifests.cases import CaseManifest
     from medconsist.manifests.problem import Problem
 
-__all__ = ["Build", "Check", "Manifest"]
+__all__ = ["Build", "Check", "Datasets", "Fetch", "Manifest"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +93,83 @@ class Check:
         return 2 if problems else 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Datasets:
+    """Say where public data sets are, under which licence, and what their file names tell."""
+
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME|FILE")] = ()
+    """Data sets, or TOML files of your own; by default all that come with the program."""
+    json: Annotated[bool, arg(help="Print one JSON object to stdout instead of text.")] = False
+
+    def run(self) -> int:
+        """Print them."""
+        from medconsist.manifests.dataset import datasets, named_dataset
+
+        found = list(map(named_dataset, self.names)) or list(datasets().values())
+        values = {one.name: one.model_dump(mode="json") for one in found}
+        _print(values if self.json else [one.text for one in found])
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """Fetch the files that a data manifest lists, each with its size and digest.
+
+    The only command that uses the network. What is there and verifies is left alone; a transfer
+    that broke goes on where it stopped.
+    """
+
+    dataset: Annotated[Positional[str], arg(metavar="NAME|FILE")]
+    """Data set, or a TOML file of your own."""
+    out: Path
+    """Folder; made if it is not there."""
+    attempts: int = 6
+    """Connections in a row that may bring nothing new before a file is given up."""
+    timeout_s: float = 60.0
+    """A connection that is silent for so long is broken [s]."""
+    spare_gib: float = 1.0
+    """Free space that is to be left on the disk [GiB]."""
+    json: Annotated[bool, arg(help="Print one JSON object to stdout instead of text.")] = False
+
+    def run(self) -> int:
+        """Fetch, and print one path a line."""
+        from medconsist.errors import RefusedInputError
+        from medconsist.manifests.dataset import named_dataset
+        from medconsist.manifests.fetch import FetchLimits, fetch_files
+
+        dataset = named_dataset(self.dataset)
+        if not dataset.files:
+            msg = (
+                f"{dataset.name} lists no files with digests. {dataset.how} Or copy its TOML file "
+                "and add [[files]] with path, url, bytes and sha256 or md5."
+            )
+            raise RefusedInputError(msg)
+        if not 0 <= self.spare_gib < math.inf:
+            msg = f"--spare-gib must be 0 or more and finite, got {self.spare_gib}."
+            raise RefusedInputError(msg)
+        limits = FetchLimits(
+            attempts=self.attempts,
+            timeout_s=self.timeout_s,
+            spare_bytes=int(self.spare_gib * 2**30),
+        )
+        fetched = fetch_files(dataset.files, self.out, limits=limits, said=logger.info)
+        paths = [str(one.path) for one in fetched]
+        fresh = sum(one.fresh for one in fetched)
+        text = [*paths, f"{len(paths)} files, {fresh} fetched now. {dataset.license}."]
+        _print({"paths": paths, "fresh": fresh, "license": dataset.license} if self.json else text)
+        return 0
+
+
 @dataclass(frozen=True)
 class Manifest:
-    """Lists of cases: build, check."""
+    """Lists of cases: build, check, split; public data sets: datasets, fetch."""
 
     verb: (
         Annotated[Build, subcommand("build", prefix_name=False)]
         | Annotated[Check, subcommand("check", prefix_name=False)]
+        | Annotated[SplitCases, subcommand("split", prefix_name=False)]
+        | Annotated[Datasets, subcommand("datasets", prefix_name=False)]
+        | Annotated[Fetch, subcommand("fetch", prefix_name=False)]
     )
 
     def run(self) -> int:

@@ -47,11 +47,14 @@ class Computing(Common):
 
     def set_up(self) -> None:
         """As `Common`; also refuse a device that is not there."""
+        super().set_up()
+        self._refuse_device()
+
+    def _refuse_device(self) -> None:
         import torch
 
         from medconsist.errors import RefusedInputError
 
-        super().set_up()
         asked = _DEVICES.fullmatch(self.device)
         if asked is None:
             msg = f"--device must be cpu, cuda or cuda:N, got {self.device!r}."

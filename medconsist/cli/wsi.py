@@ -1,4 +1,4 @@
-"""``medconsist wsi``: embed, doctor, simulate, export."""
+"""``medconsist wsi``: embed, doctor, simulate, export; train, probe, evaluate, predict, audit."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg, subcommand
 
 from medconsist.cli.batch_options import Batching
 from medconsist.cli.options import Common
+from medconsist.cli.wsi_mil import Audit, Evaluate, Predict, Probe, TrainBags
 
 if TYPE_CHECKING:  # the room imports nothing heavy
     from medconsist.batch.work import Case
@@ -243,13 +244,18 @@ class Export(Common):
 
 @dataclass(frozen=True)
 class Wsi:
-    """Whole slides: embed, doctor, simulate, export."""
+    """Whole slides: embed, doctor, simulate, export; train, probe, evaluate, predict, audit."""
 
     verb: (
         Annotated[Embed, subcommand("embed", prefix_name=False)]
         | Annotated[Doctor, subcommand("doctor", prefix_name=False)]
         | Annotated[Simulate, subcommand("simulate", prefix_name=False)]
         | Annotated[Export, subcommand("export", prefix_name=False)]
+        | Annotated[TrainBags, subcommand("train", prefix_name=False)]
+        | Annotated[Probe, subcommand("probe", prefix_name=False)]
+        | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
+        | Annotated[Predict, subcommand("predict", prefix_name=False)]
+        | Annotated[Audit, subcommand("audit", prefix_name=False)]
     )
 
     def run(self) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from medconsist.consistency._axes import on_leading_axes, require_bool
 from medconsist.errors import RefusedInputError, ShapeError
 
-__all__ = ["Split", "apply_mask", "block_mask", "random_split", "topk_split"]
+__all__ = ["Split", "apply_mask", "block_mask", "random_split", "topk_hold", "topk_split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,15 +161,44 @@ def topk_split(
     >>> topk_split(torch.tensor([[0.1, 0.7, 0.2, 0.0]]), 0.25).keep.tolist()
     [[True, False, True, True]]
     """
-    if not (0.0 <= frac_hold < 1.0 and 0.0 < random_frac <= 1.0):
-        msg = (
-            "frac_hold must lie in [0, 1) and random_frac in (0, 1]; "
-            f"got {frac_hold} and {random_frac}. To withhold nothing, take frac_hold = 0."
-        )
-        raise RefusedInputError(msg)
+    _require_shares(frac_hold, random_frac)
     seen = torch.ones_like(score, dtype=torch.bool) if valid is None else valid
     require_bool(seen, name="valid")
     _check_scores(score, seen)
+    hold = topk_hold(score, frac_hold, random_frac, seen, generator)
+    return Split(seen & ~hold, hold)
+
+
+def topk_hold(
+    score: Real[Tensor, "batch tokens"],
+    frac_hold: float | int,
+    random_frac: float | int = 1.0,
+    valid: Bool[Tensor, "batch tokens"] | None = None,
+    generator: torch.Generator | None = None,
+) -> Bool[Tensor, "batch tokens"]:
+    """Return what `topk_split` withholds, without a look at the values.
+
+    For inner loops on an accelerator: nothing here waits for it, so scores are not checked. A NaN
+    counts as the highest score; an element without a valid entry withholds none.
+
+    Parameters
+    ----------
+    score, frac_hold, random_frac, valid, generator
+        As of `topk_split`.
+
+    Raises
+    ------
+    RefusedInputError
+        A share outside its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> topk_hold(torch.tensor([[0.1, 0.7, 0.2, 0.0]]), 0.25).tolist()
+    [[False, True, False, False]]
+    """
+    _require_shares(frac_hold, random_frac)
+    seen = torch.ones_like(score, dtype=torch.bool) if valid is None else valid
     n_valid = seen.sum(1, keepdim=True)
     ratio = frac_hold / random_frac
     n_top = _ceil_share(n_valid, ratio) if ratio <= 1.0 else n_valid
@@ -179,8 +208,7 @@ def topk_split(
     if random_frac < 1.0:
         noise = torch.rand(score.shape, generator=generator, device=score.device)
         rank = _rank(noise, rank < n_top)
-    hold = rank < n_hold
-    return Split(seen & ~hold, hold)
+    return rank < n_hold
 
 
 def block_mask(
@@ -333,6 +361,15 @@ def _like(values: Tensor, observed: Tensor) -> Tensor:
             f"{tuple(observed.shape)}; give it length 1 or the same length on each axis."
         )
         raise ShapeError(msg) from error
+
+
+def _require_shares(frac_hold: float | int, random_frac: float | int) -> None:
+    if not (0.0 <= frac_hold < 1.0 and 0.0 < random_frac <= 1.0):
+        msg = (
+            "frac_hold must lie in [0, 1) and random_frac in (0, 1]; "
+            f"got {frac_hold} and {random_frac}. To withhold nothing, take frac_hold = 0."
+        )
+        raise RefusedInputError(msg)
 
 
 def _check_scores(score: Tensor, seen: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -48,7 +49,8 @@ class Teacher(nn.Module):
     precision inputs are widened for the forward pass and its outputs narrowed again.
 
     It never receives gradients: parameters do not require them, ``forward`` runs without a graph
-    and returns detached tensors. It is always in eval mode, whatever ``train()`` is called on.
+    and returns detached tensors. It is always in eval mode, whatever ``train()`` is called on; its
+    dropout alone may follow (see ``dropout``).
     ``torch.optim.swa_utils.AveragedModel`` does none of this, copies at its first update and pairs
     parameters by position.
 
@@ -71,6 +73,9 @@ class Teacher(nn.Module):
     bn
         ``"eval"`` normalises with the stored statistics, ``"batch"`` with those of its own input;
         the stored ones are left alone in both.
+    dropout
+        ``"off"`` never drops; ``"train"`` drops between ``train()`` and ``eval()``, so that targets
+        are noisy while the student learns. Modules of torch's dropout family only.
 
     Raises
     ------
@@ -97,14 +102,17 @@ class Teacher(nn.Module):
         rule: Literal["ema", "running_mean", "frozen", "copy"] = "ema",
         buffers: Literal["copy", "ema"] = "copy",
         bn: Literal["eval", "batch"] = "eval",
+        dropout: Literal["off", "train"] = "off",
     ) -> None:
         super().__init__()
         _require_choice("rule", rule, ("ema", "running_mean", "frozen", "copy"))
         _require_choice("buffers", buffers, ("copy", "ema"))
         _require_choice("bn", bn, ("eval", "batch"))
+        _require_choice("dropout", dropout, ("off", "train"))
         if not callable(momentum):
             _require_share(momentum)
         self.momentum, self.rule, self.buffer_policy, self.bn = momentum, rule, buffers, bn
+        self.dropout = dropout
         self.model = _copy_of(_unwrap(student)).requires_grad_(requires_grad=False)
         self._apply(_widen)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -113,9 +121,13 @@ class Teacher(nn.Module):
         )
         self.eval()
 
-    def train(self, mode: bool = True) -> "Teacher":  # noqa: ARG002, FBT001, FBT002 - torch's
-        """Stay in eval mode; with ``bn="batch"`` only batch normalisation uses its input."""
+    def train(self, mode: bool = True) -> "Teacher":  # noqa: FBT001, FBT002 - torch's
+        """Stay in eval mode, but for what ``bn`` and ``dropout`` let through."""
         super().train(mode=False)
+        if self.dropout == "train":
+            for module in self.model.modules():
+                if isinstance(module, _DropoutNd):
+                    module.training = mode
         if self.bn == "batch":
             for module in self.model.modules():
                 if isinstance(module, _BatchNorm):

@@ -1,1 +1,1 @@
-"""Image quality and intervals; every figure names its unit of analysis."""
+"""Image quality, classification, localisation and calibration; every figure names its unit."""

@@ -10,11 +10,11 @@ from torch import Generator
 
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
+from medconsist.metrics._checks import FEW, refuse_confidence
 
 __all__ = ["Estimate", "Proportion", "exact_binomial_interval", "interval", "paired_difference"]
 
 _RESAMPLES = 4999
-_FEW = 10  # below it the bootstrap is known to be too narrow (Hesterberg 2015)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Estimate:
     Parameters
     ----------
     mean
-        Arithmetic mean over the units.
+        Arithmetic mean over the units, or the figure that a function or subclass names: an area
+        under a curve is a mean over pairs.
     ci_low, ci_high
         Limits of the confidence interval, None where the data allow none.
     n
@@ -103,7 +104,7 @@ def interval(
     B. Efron, "Better bootstrap confidence intervals", JASA 82 (1987) 171,
     doi:10.1080/01621459.1987.10478410; computed by ``scipy.stats.bootstrap``.
     """
-    _check_confidence(confidence)
+    refuse_confidence(confidence)
     _check_values(values)
     n = len(values)
     low, high, note = None, None, ""
@@ -113,8 +114,8 @@ def interval(
         note = f"all {n} values are equal: no interval"
     else:
         low, high = _bootstrap(values, confidence, generator)
-        if n < _FEW:
-            note = f"only {n} units ({unit}): a bootstrap interval is too narrow below {_FEW}"
+        if n < FEW:
+            note = f"only {n} units ({unit}): a bootstrap interval is too narrow below {FEW}"
     return Estimate(
         mean=math.fsum(values) / n,
         ci_low=low,
@@ -169,7 +170,7 @@ def exact_binomial_interval(k: int, n: int, *, unit: str, confidence: float = 0.
     C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404, doi:10.1093/biomet/26.4.404; computed
     by ``scipy.stats.binomtest``.
     """
-    _check_confidence(confidence)
+    refuse_confidence(confidence)
     if n < 1 or not 0 <= k <= n:
         msg = f"got k={k} out of n={n}; allowed: n >= 1 and 0 <= k <= n."
         raise RefusedInputError(msg)
@@ -206,10 +207,4 @@ def _check_values(values: Sequence[float]) -> None:
     if not values or not all(math.isfinite(value) for value in values):
         bad = sum(not math.isfinite(value) for value in values)
         msg = f"got {len(values)} values, {bad} of them not finite; allowed: one or more finite."
-        raise RefusedInputError(msg)
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        msg = f"confidence must be in (0, 1), e.g. 0.95, got {confidence}."
         raise RefusedInputError(msg)

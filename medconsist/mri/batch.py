@@ -7,6 +7,7 @@ from pathlib import Path
 from medconsist.batch.work import Case, Finished, Work, Worker, file_case
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.case_manifest import is_manifest, read_case_manifest
+from medconsist.manifests.problem import rows_said
 from medconsist.mri.task import Job, publish_result, reconstruct_file
 from medconsist.results.store import ResultStore
 
@@ -94,9 +95,14 @@ def _of_manifest(job: Job, inputs: Sequence[Path]) -> list[Case]:
         flags = ", ".join(f"--{name}" for name in given)
         msg = f"{flags} and a manifest were given; write it into the columns of {inputs[0]}."
         raise RefusedInputError(msg)
+    rows = read_case_manifest(inputs[0]).rows
+    scaled = [row.row for row in rows if row.mpp is not None]
+    if scaled:
+        msg = f"{rows_said(scaled)}, column mpp: scans have none; leave the cells empty."
+        raise RefusedInputError(msg)
     return [
         _case(replace(job, input=row.path, case=row.case, patient=row.patient, item=row.item))
-        for row in read_case_manifest(inputs[0]).rows
+        for row in rows
     ]
 
 

@@ -66,6 +66,11 @@ class Segments:
         return int(self.offsets[-1])
 
     @cached_property
+    def longest(self) -> int:
+        """Number of rows of the largest set."""
+        return int(self.sizes.max())
+
+    @cached_property
     def sizes(self) -> Int64[Tensor, " sets"]:
         """Number of rows of each set."""
         return self.offsets.diff()
@@ -124,6 +129,25 @@ class Segments:
             return wide.softmax(0).to(scores.dtype)
         risen = (wide - self.spread(self._most(wide.detach()))).exp()
         return (risen / self.spread(self.sum(risen))).to(scores.dtype)
+
+    def weighted_sum(
+        self, weights: Float[Tensor, "rows heads"], values: Float[Tensor, "rows width"]
+    ) -> Float[Tensor, "sets heads width"]:
+        """Return ``sum_i w_ih v_i`` of each set and head, without rows x heads x width numbers."""
+        self._check(weights)
+        self._check(values)
+        if len(self) == 1:
+            wide = _wide(values.dtype)
+            return (weights.to(wide).T @ values.to(wide)).to(values.dtype)[None]
+        return torch.stack([self.sum(head[:, None] * values) for head in weights.unbind(1)], 1)
+
+    def ranking(self, values: Float[Tensor, " rows"]) -> Int64[Tensor, " rows"]:
+        """Return the rows of each set by falling value, set after set; equal ones by row."""
+        self._check(values)
+        order = values.argsort(descending=True, stable=True)
+        if len(self) == 1:
+            return order
+        return order[self.owner[order].argsort(stable=True)]
 
     def _most(self, values: Tensor) -> Tensor:
         owner = self.owner.view(-1, *[1] * (values.ndim - 1)).expand_as(values)

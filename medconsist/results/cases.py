@@ -95,7 +95,9 @@ def same_file(
     """
 
     def refuse(result: Result) -> None:
-        if _of_role(result.inputs, role) != _of_role(inputs, role):
+        theirs = _of_role(result.inputs, role)
+        # a result made of other results, as a prediction is, says nothing of the file
+        if theirs and theirs != _of_role(inputs, role):
             msg = (
                 f"case {result.case} of study {result.study} holds results of another {what}, "
                 f"and {name} is named alike. Give this one a name of its own by --case NAME; if "

@@ -1,5 +1,6 @@
 """The folder of one finished result: ``root/study/case/key``, read and verified, never changed."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,8 @@ class ResultFolder:
     @property
     def advice(self) -> str:
         """What to do about a corrupt result."""
+        root = shlex.quote(str(self.root))
         return (
-            f"Set it aside with ResultStore.quarantine({self.case!r}, {self.key!r}) and run the "
-            "job again."
+            f"Set it aside by: medconsist batch retry {root} --study {self.study} --case "
+            f"{self.case}; then run the job again."
         )

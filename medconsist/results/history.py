@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +9,7 @@ from typing import Literal
 from medconsist._atomic import make_folder, storage_errors
 from medconsist._records import Record, read_record
 from medconsist.errors import RefusedInputError
+from medconsist.results.append_only import append_line, locked
 
 __all__ = ["History", "HistoryLine", "HistoryReport"]
 
@@ -85,11 +84,11 @@ class History:
         """
         make_folder(self.path.parent)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-        with storage_errors(self.path), _locked(self.path, flags, fcntl.LOCK_EX) as descriptor:
+        with storage_errors(self.path), locked(self.path, flags, fcntl.LOCK_EX) as descriptor:
             known = _read(self.path).lines
             if any((old.case, old.key) == (line.case, line.key) for old in known):
                 return False
-            _append(descriptor, line.model_dump_json().encode() + b"\n")
+            append_line(descriptor, line.model_dump_json().encode() + b"\n")
             return True
 
     def read(self) -> HistoryReport:
@@ -99,7 +98,7 @@ class History:
         # Shared lock: a line that is being written is not mistaken for a torn one.
         with (
             storage_errors(self.path, doing="read"),
-            _locked(self.path, os.O_RDONLY, fcntl.LOCK_SH),
+            locked(self.path, os.O_RDONLY, fcntl.LOCK_SH),
         ):
             return _read(self.path)
 
@@ -115,28 +114,3 @@ def _read(path: Path) -> HistoryReport:
         except RefusedInputError as error:
             problems.append(f"Left out: {error}")
     return HistoryReport(tuple(lines), tuple(problems))
-
-
-@contextmanager
-def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        fcntl.flock(descriptor, lock)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _append(descriptor: int, data: bytes) -> None:
-    size = os.fstat(descriptor).st_size
-    if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        # A writer was killed within its line; end it, so that only that line is lost.
-        data = b"\n" + data
-    try:
-        written = os.write(descriptor, data)
-        while written < len(data):  # a nearly full disk takes a part, then raises
-            written += os.write(descriptor, data[written:])
-        os.fsync(descriptor)
-    except OSError:
-        os.ftruncate(descriptor, size)
-        raise

@@ -13,14 +13,13 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from medconsist._digests import canonical_json, plain_json, sha256_of_bytes
 from medconsist._records import Record
 from medconsist.errors import RefusedInputError
+from medconsist.metrics.conformal import Direction, conformal_p
 from medconsist.results.history import HistoryLine
 
 __all__ = [
     "VALIDITY",
-    "Direction",
     "Score",
     "TrustRecord",
-    "conformal_p",
     "fewest_cases",
     "judge_against_history",
 ]
@@ -29,8 +28,6 @@ VALIDITY = (
     "p-values are valid under exchangeability only: if this case was drawn like the earlier cases "
     "of this site."
 )
-
-Direction = Literal["high_is_bad", "low_is_bad", "two_sided"]
 
 
 class Score(Record):
@@ -133,30 +130,6 @@ class TrustRecord(Record):
             msg = f"score names must be unique, got {names}"
             raise ValueError(msg)
         return self
-
-
-def conformal_p(value: float, earlier: Sequence[float], *, direction: Direction) -> float:
-    """Return the rank p-value of ``value`` among ``earlier`` ones; it is never 0.
-
-    ``p = (1 + #{i: s_i >= s}) / (n + 1)`` for ``high_is_bad``, with ``<=`` for ``low_is_bad``,
-    and ``min(1, 2 min(p_high, p_low))`` for ``two_sided``. If the n + 1 values are exchangeable,
-    ``P(p <= a) <= a`` for every a (Vovk et al., Algorithmic Learning in a Random World, 2005).
-    Exchangeability is assumed, not checked.
-
-    Examples
-    --------
-    >>> conformal_p(9.0, [1.0, 2.0, 3.0], direction="high_is_bad")
-    0.25
-    """
-    high = (1 + sum(s >= value for s in earlier)) / (len(earlier) + 1)
-    low = (1 + sum(s <= value for s in earlier)) / (len(earlier) + 1)
-    match direction:
-        case "high_is_bad":
-            return high
-        case "low_is_bad":
-            return low
-        case "two_sided":
-            return min(1.0, 2 * min(high, low))
 
 
 def fewest_cases(alpha: float, direction: Direction) -> int:

@@ -43,6 +43,7 @@ class StepModule(pl.LightningModule):
             batch = self.objective.draw_at(generator, self._place(step, micro))
             drawn = _on_device(batch, self.device)
         torch.manual_seed(seed_for(self.config.seed, *place, NETWORK))
+        drawn = self.objective.prepare(self.network, drawn, self.trainer.optimizers[0])
         losses = self.objective.losses(self.network, drawn)
         loss = _scalars(losses)["loss"]
         self._note(step, micro, losses)

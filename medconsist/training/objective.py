@@ -59,6 +59,20 @@ class Objective(ABC):
         """
         return self.draw(generator, place.step)
 
+    def prepare(
+        self,
+        network: nn.Module,  # noqa: ARG002  for what overrides it
+        batch: Any,  # noqa: ANN401  a batch of theirs
+        optimizer: torch.optim.Optimizer,  # noqa: ARG002
+    ) -> Any:  # noqa: ANN401
+        """Return the batch that `losses` will see, on the device; by default the one drawn.
+
+        To be overridden where a step needs the optimiser before its own gradient, such as virtual
+        steps of a look-ahead. Network, optimiser and random states must be as they were, but for
+        what the network itself remembers.
+        """
+        return batch
+
     @abstractmethod
     def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:  # noqa: ANN401
         """Return scalars by name; ``"loss"`` is what is minimised, all are recorded."""

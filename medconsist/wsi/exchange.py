@@ -5,9 +5,8 @@ from typing import Literal
 
 from medconsist._atomic import make_folder
 from medconsist.errors import MissingInputError, RefusedInputError
-from medconsist.results.store import ResultStore
 from medconsist.wsi.bags.bag import Bag
-from medconsist.wsi.bags.bag_store import BagEntry, bags_of
+from medconsist.wsi.bags.bag_store import BagEntry, current_bags
 from medconsist.wsi.bags.clam import ClamFrame, write_clam
 from medconsist.wsi.bags.trident import TridentFrame, write_trident
 
@@ -45,7 +44,7 @@ def export_study(root: Path, study: str, *, out: Path, layout: Layout) -> list[P
     CorruptResultError
         A bag is not as it was written.
     """
-    entries = _current(bags_of(root, study), ResultStore(root, study))
+    entries = current_bags(root, study)
     if not entries:
         msg = f"There are no features in study {study} of {root}. Run medconsist wsi embed first."
         raise MissingInputError(msg)
@@ -114,17 +113,6 @@ def _size(bag: Bag) -> tuple[int, int]:
     """Return where the tiled region ends on level 0: the whole slide, unless it has bounds."""
     grid = bag.header.grid
     return int(grid.origin_x) + grid.width, int(grid.origin_y) + grid.height
-
-
-def _current(entries: list[BagEntry], store: ResultStore) -> list[BagEntry]:
-    """Leave out older results of a slide that has its case's current one."""
-    shown = {case: store.current(case) for case in {entry.case for entry in entries}}
-    found = {(entry.case, entry.slide) for entry in entries if entry.key == shown[entry.case]}
-    return [
-        entry
-        for entry in entries
-        if entry.key == shown[entry.case] or (entry.case, entry.slide) not in found
-    ]
 
 
 def _refuse_one_name(entries: list[BagEntry]) -> None:

@@ -18,7 +18,7 @@ from medconsist.wsi.readers.open import open_slide
 from medconsist.wsi.settings import Embedding
 from medconsist.wsi.tile_grid import TileGrid
 
-__all__ = ["TissueBatch", "tissue_batches"]
+__all__ = ["TissueBatch", "read_tiles_at", "tissue_batches"]
 
 logger = logging.getLogger(__name__)
 
@@ -100,3 +100,27 @@ def tissue_batches(
     except MedconsistError as error:
         error.add_note(f"slide: {path}")
         raise
+
+
+def read_tiles_at(
+    path: Path, grid: TileGrid, items: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint8]:
+    """Return a few tiles of a slide in the order that is asked for, ``tiles rows columns 3``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    grid
+        Of the tiles.
+    items
+        Which of them.
+
+    Raises
+    ------
+    MissingInputError, CorruptInputError, UnsupportedInputError
+        The slide cannot be used.
+    """
+    with open_slide(path) as slide:
+        tiles: npt.NDArray[np.uint8] = slide.tiles(grid, items).all()
+    return tiles

@@ -246,7 +246,8 @@ def _refuse_other(job: SlideJob) -> Callable[[Result], None]:
         return same_file(job.inputs, role="slide", what="slide", name=str(job.slide))
 
     def refuse(result: Result) -> None:
-        if result.item == job.item_id and result.inputs.get("slide") != job.inputs["slide"]:
+        theirs = result.inputs.get("slide")
+        if result.item == job.item_id and theirs not in (None, job.inputs["slide"]):
             msg = (
                 f"case {result.case} of study {result.study} holds results of another slide named "
                 f"{result.item}, and {job.slide} is named alike. Rename the file, or give another "

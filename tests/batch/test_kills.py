@@ -125,6 +125,10 @@ def test_a_dead_worker_is_noticed_though_its_child_lives(tmp_path: Path) -> None
 
     assert (report.counts["quarantined"], report.failures[0].deaths) == (1, 1)
     assert time.monotonic() - begin < CHILD_S
+    child = Path("/proc", (root / "child").read_text())
+    while child.exists() and time.monotonic() - begin < CHILD_S:
+        time.sleep(0.05)
+    assert not child.exists()
 
 
 CHILD_S = 15.0
@@ -134,9 +138,11 @@ class WithChild(Toy):
     """A work whose worker forks a child, which holds what its parent held."""
 
     def open(self, device: str) -> ToyWorker:
-        if os.fork() == 0:
-            time.sleep(CHILD_S)
+        child = os.fork()
+        if child == 0:
+            time.sleep(2 * CHILD_S)
             os._exit(0)
+        (self.root / "child").write_text(str(child))
         return super().open(device)
 
 
@@ -203,10 +209,55 @@ def test_kills_of_workers_and_of_the_driver_change_no_byte(tmp_path: Path) -> No
     assert said["left_workers"] == 0
 
 
+class ShowsThreads(Toy):
+    """A work whose worker writes down how many threads it may take."""
+
+    def open(self, device: str) -> ToyWorker:
+        import torch
+
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        said = [torch.get_num_threads(), *(int(os.environ[name]) for name in names)]
+        (self.root / "threads").write_text(json.dumps(said))
+        return super().open(device)
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked", "threads"),
+    [
+        ({"OMP_NUM_THREADS": "2"}, None, [2, 2, 2, 2]),
+        ({"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}, 1, [1, 1, 1, 1]),
+    ],
+)
+def test_one_number_of_threads_holds_for_all_libraries_of_a_worker(
+    environment: dict[str, str],
+    asked: int | None,
+    threads: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    engine = LocalEngine(workers=1, threads=asked)
+    run_batch(
+        ShowsThreads(tmp_path),
+        cases_in(tmp_path / "in", 1),
+        engine=engine,
+        folder=batch_folder(tmp_path, STUDY),
+    )
+    assert json.loads((tmp_path / "threads").read_text()) == threads
+
+
+ENGINES = ["local", pytest.param("ray", marks=pytest.mark.ray), "slurm"]
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("work", ["slides", "scans"])
-def test_two_hundred_slides_and_scans_survive_kills(tmp_path: Path, work: str) -> None:
-    said = loop(tmp_path, "--work", work, "--cases", 200, "--every", 4, "--seed", 1)
+def test_two_hundred_slides_and_scans_survive_kills(tmp_path: Path, work: str, engine: str) -> None:
+    words = ("--engine", engine, "--cases", 200, "--every", 4, "--seed", 1)
+    said = loop(tmp_path, "--work", work, *words)
     assert (said["exit_code"], said["results"], said["equal"]) == (0, 200, True)
     assert said["remembered"] == 200
     assert said["left_workers"] == 0

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from medconsist.batch import ray_engine
 from medconsist.batch.attempt import Station
 from medconsist.batch.engine import Event, Limits
 from medconsist.batch.ray_cluster import RayPlace, ray_cluster
 from medconsist.batch.ray_engine import RayEngine, _Crew
 from medconsist.errors import RefusedInputError
 from tests.batch.conftest import Told
-from tests.batch.toy import Toy, case_of, cases_in, runs
+from tests.batch.toy import Toy, ToyWorker, case_of, cases_in, runs
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,11 +184,49 @@ def test_after_an_error_on_a_gpu_its_worker_is_replaced(
     assert len(set(others)) == 1
 
 
+class CrashesAtStart(Toy):
+    """A work that ends the process which unpacks it."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        os._exit(7)
+
+
+def test_workers_that_crash_at_their_start_end_the_batch(
+    ray_of_module: None, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_engine, "_BARREN", 2)
+    told, cases = Told(), cases_in(tmp_path / "in", 2)
+    work = CrashesAtStart(tmp_path)
+    RayEngine().run(work, cases, folder=folder, report=told, limits=Limits())
+    (event,) = told.events
+    assert (event.kind, event.exit_code) == ("stopped", 1)
+    assert "ended before they took a case (3 in a row)" in event.sentence
+
+
+class ShowsThreads(Toy):
+    """A work whose worker writes down how many threads it may take."""
+
+    def open(self, device: str) -> ToyWorker:
+        said = [os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]]
+        (self.root / "threads").write_text(" ".join(said))
+        return super().open(device)
+
+
+def test_a_number_of_threads_reaches_the_workers(
+    ray_of_module: None, folder: Path, tmp_path: Path
+) -> None:
+    told, cases = Told(), cases_in(tmp_path / "in", 1)
+    work = ShowsThreads(tmp_path)
+    RayEngine(threads=2).run(work, cases, folder=folder, report=told, limits=Limits())
+    assert told.of("done") == [case.id for case in cases]
+    assert (tmp_path / "threads").read_text() == "2 2"
+
+
 def test_gpus_that_ray_does_not_see_are_refused(
     ray_of_module: None, folder: Path, tmp_path: Path
 ) -> None:
     cases = cases_in(tmp_path / "in", 1)
-    with pytest.raises(RefusedInputError, match=r"the CPU and 0\.5 of a GPU that each"):
+    with pytest.raises(RefusedInputError, match=r"the 1 CPU and 0\.5 of a GPU that each"):
         RayEngine(workers=2, gpus=0.5).run(
             Toy(tmp_path), cases, folder=folder, report=Told(), limits=Limits()
         )

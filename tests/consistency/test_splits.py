@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from medconsist.consistency.splits import Split, apply_mask, block_mask, random_split, topk_split
+from medconsist.consistency.splits import (
+    Split,
+    apply_mask,
+    block_mask,
+    random_split,
+    topk_hold,
+    topk_split,
+)
 from medconsist.errors import RefusedInputError, ShapeError
 
 
@@ -242,6 +249,23 @@ def test_padding_may_have_any_score_even_nan() -> None:
 
 def test_single_valid_entry_is_never_withheld_by_its_score() -> None:
     assert topk_split(torch.ones(1, 1), 0.9).keep.item()
+
+
+def test_the_hold_without_checks_is_that_of_the_split() -> None:
+    score, valid = (
+        torch.randn(3, 20, generator=seeded()),
+        torch.rand(3, 20, generator=seeded(2)) < 0.7,
+    )
+    valid[:, 0] = True
+    for h, rho in ((0.3, 1.0), (0.3, 0.5), (0.5, 0.2)):
+        split = topk_split(score, h, rho, valid, seeded())
+        assert torch.equal(topk_hold(score, h, rho, valid, seeded()), split.hold)
+    nothing = torch.zeros(2, 4, dtype=torch.bool)
+    assert not topk_hold(torch.ones(2, 4), 0.5, valid=nothing).any()
+    unordered = torch.tensor([[1.0, math.nan, 0.0, 2.0]])
+    assert topk_hold(unordered, 0.25).tolist() == [[False, True, False, False]]
+    with pytest.raises(RefusedInputError, match=r"random_frac in \(0, 1\]; got 0.5 and 0"):
+        topk_hold(unordered, 0.5, 0)
 
 
 @pytest.mark.parametrize(("h", "rho"), [(1.0, 1.0), (-0.1, 1.0), (0.1, 0.0), (0.1, 1.1)])

@@ -456,6 +456,30 @@ def test_two_processes_hold_the_same_teacher(tmp_path: Path) -> None:
     assert drift != other_drift  # the students' buffers do differ: the test can fail
 
 
+def test_dropout_is_off_unless_it_may_follow_train_and_eval() -> None:
+    x = torch.ones(64, 3)
+    still, noisy = Teacher(net()).train(), Teacher(net(), dropout="train")
+
+    assert torch.equal(still(x), still(x))
+    assert torch.equal(noisy(x), noisy(x))  # built in eval mode
+    before = state(noisy)
+    noisy.train()
+    first, second = noisy(x), noisy(x)
+    assert not torch.equal(first, second)
+    assert not first.requires_grad
+    assert same_bits(state(noisy), before)  # batch normalisation stays with its statistics
+    assert torch.equal(noisy.eval()(x), noisy(x))
+
+
+def test_a_future_teacher_drops_out_as_the_present_one_does() -> None:
+    student = net().train()
+    teacher = Teacher(student, dropout="train").train()
+    adam = torch.optim.Adam(student.parameters())
+    with teacher.lookahead(student, adam, lambda _: None, k=1) as future:
+        x = torch.ones(64, 3)
+        assert not torch.equal(future(x), future(x))
+
+
 # Look-ahead
 
 

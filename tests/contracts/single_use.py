@@ -33,6 +33,7 @@ LISTED: dict[str, Use] = {
     "prototypes.Prototypes": Use({"wsi": 7}, "class centres of INS; signals only by experiment"),
     "prototypes.RingBank": Use({"wsi": 5}, "keys of MoCo, queue of INS; signals by experiment"),
     "schedules.doubling": Use({"mri": 9}, "number of time-steps or acceleration as a curriculum"),
+    "splits.topk_hold": Use({"wsi": 7}, "topk_split in the inner loop of MHIM"),
     "splits.topk_split": Use({"wsi": 7}, "MHIM hides the instances of highest attention"),
     # ---- two domains or more, in issues still to come
     "agreement.cauchy": Use({"mri": 4, "timeseries": 8}, "spikes; electrode pops"),

@@ -234,7 +234,7 @@ def test_a_corrupt_key_is_refused_then_quarantined_then_written_again(
     path = folder_of(store, result) / "result.json"
     good = path.read_bytes()
     overwrite(path, good.replace(b'"value": 0.8', b'"value": 0.1'))
-    with pytest.raises(CorruptResultError, match=r"Set it aside with ResultStore\.quarantine"):
+    with pytest.raises(CorruptResultError, match="Set it aside by: medconsist batch retry"):
         write()
 
     aside = store.quarantine("head", result.key)

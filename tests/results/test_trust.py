@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from medconsist._records import make_record
 from medconsist.errors import RefusedInputError
+from medconsist.metrics.conformal import Direction, conformal_p
 from medconsist.results.history import History, HistoryLine
 from medconsist.results.trust import (
-    Direction,
     Score,
     TrustRecord,
-    conformal_p,
     fewest_cases,
     judge_against_history,
 )

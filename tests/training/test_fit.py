@@ -57,6 +57,22 @@ def test_the_loss_falls_to_a_hundredth_on_a_line(tmp_path: Path) -> None:
     assert torch.allclose(fitted.network.weight, torch.ones(1, 3), atol=0.1)  # type: ignore[arg-type]  # a Linear
 
 
+def test_what_prepare_returns_is_what_losses_see_and_its_optimiser_is_the_runs(
+    tmp_path: Path,
+) -> None:
+    moments = []
+
+    class Prepared(Line):
+        def prepare(self, network: nn.Module, batch: Any, optimizer: torch.optim.Optimizer) -> Any:
+            assert [*optimizer.param_groups[0]["params"]] == [*network.parameters()]
+            moments.append(len(optimizer.state))
+            return replace(batch, targets=batch.targets + 1000)
+
+    fitted = run(Prepared(), SHORT, tmp_path)
+    assert fitted.metrics["loss"] > 900_000
+    assert moments == [0, 6, 6]  # of no parameter yet, then of each
+
+
 def test_a_finished_run_leaves_a_whole_folder_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fitted = run(Line(), FULL, folder)

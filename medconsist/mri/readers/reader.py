@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from medconsist._digests import sha256_of_path
-from medconsist.errors import RefusedInputError, TruncatedFileError
+from medconsist.errors import TruncatedFileError, UnsupportedInputError
 from medconsist.mri.centring import centre_axis
 from medconsist.mri.formats.cfl import cfl_pair
 from medconsist.mri.formats.files import require_file
@@ -159,7 +159,7 @@ def _kind(path: Path) -> str:
     kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if kind == "old MATLAB":
         msg = f"{path.name} is a MATLAB 5 file; allowed: version 7.3. Save it with -v7.3."
-        raise RefusedInputError(msg)
+        raise UnsupportedInputError(msg)
     if kind is not None or is_twix(path):
         return kind or "twix"
     claimed = _SUFFIXES.get(path.suffix.lower())
@@ -169,7 +169,7 @@ def _kind(path: Path) -> str:
     known = "; ".join(KNOWN_KINDS)
     what = f"is named {path.suffix} but does not begin as one" if claimed else "is of unknown kind"
     msg = f"{path.name} {what}. Known kinds: {known}. Convert the file to one of them."
-    raise RefusedInputError(msg)
+    raise UnsupportedInputError(msg)
 
 
 def _is_pair(path: Path) -> bool:

@@ -14,7 +14,7 @@ from medconsist.results.store import ResultStore, StoredResult
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.bags.bag_file import read_bag
 
-__all__ = ["BAG_ROLE", "BagEntry", "CaseBag", "bags_of", "case_bag"]
+__all__ = ["BAG_ROLE", "BagEntry", "CaseBag", "bags_of", "case_bag", "current_bags"]
 
 BAG_ROLE = "bag"
 
@@ -199,6 +199,34 @@ def bags_of(root: Path, study: str, *, encoder_sha256: str | None = None) -> lis
     if encoder_sha256 is not None:
         entries = [entry for entry in entries if entry.encoder_sha256 == encoder_sha256]
     return sorted(entries, key=lambda entry: (entry.case, entry.slide or "", entry.key))
+
+
+def current_bags(root: Path, study: str, *, encoder_sha256: str | None = None) -> list[BagEntry]:
+    """Return the bags of a study without older results of a slide that has its case's current one.
+
+    Where the current result is no bag but was made from some, as a prediction is, these count as
+    current.
+
+    Raises
+    ------
+    CorruptResultError
+        As :func:`bags_of`, or a pointer to the current result is damaged.
+    """
+    entries, store = bags_of(root, study, encoder_sha256=encoder_sha256), ResultStore(root, study)
+    shown = {case: _shown(store, case) for case in {entry.case for entry in entries}}
+
+    def is_shown(entry: BagEntry) -> bool:
+        digest = entry.stored.record(BAG_ROLE).sha256
+        return entry.key in shown[entry.case] or digest in shown[entry.case]
+
+    found = {(entry.case, entry.slide) for entry in entries if is_shown(entry)}
+    return [entry for entry in entries if is_shown(entry) or (entry.case, entry.slide) not in found]
+
+
+def _shown(store: ResultStore, case: str) -> set[str]:
+    """Return the key of the current result of a case, and the sha256 of all that it was made of."""
+    key = store.current(case)
+    return set() if key is None else {key, *store.read(case, key).result.inputs.values()}
 
 
 def case_bag(entries: Sequence[BagEntry], *, verify: bool = True) -> CaseBag:

@@ -152,7 +152,11 @@ class GuardedHdf5:
     def __init__(self, path: Path, file: h5py.File, budget_bytes: int) -> None:
         self._path, self._file, self._budget = path, file, budget_bytes
 
-    def array(self, name: str, *, kinds: str) -> npt.NDArray[Any]:
+    def holds(self, name: str) -> bool:
+        """Say whether there is a dataset of this name in the root of the file."""
+        return isinstance(self._file.get(name), h5py.Dataset)
+
+    def array(self, name: str, *, kinds: str, axes: tuple[int, ...] = (2,)) -> npt.NDArray[Any]:
         """Return a dataset of two axes, in the byte order of this machine.
 
         Parameters
@@ -161,11 +165,13 @@ class GuardedHdf5:
             In the root of the file.
         kinds
             Allowed kinds of numbers, e.g. ``"iu"``.
+        axes
+            Allowed numbers of axes, where it is other than two.
 
         Raises
         ------
         RefusedInputError
-            It is not there, not of two axes, of another kind or wider than 64 bits.
+            It is not there, not of so many axes, of another kind or wider than 64 bits.
         BudgetError
             It, or one chunk of it, claims more than the budget.
         UnsafeFileError
@@ -173,10 +179,11 @@ class GuardedHdf5:
         """
         dataset = self._dataset(name)
         kind, width = dataset.dtype.kind, dataset.dtype.itemsize
-        if dataset.ndim != 2 or kind not in kinds or width > _WIDEST:
+        if dataset.ndim not in axes or kind not in kinds or width > _WIDEST:
+            allowed = " or ".join(map(str, axes)).replace("2", "two")
             msg = (
                 f"{self._path.name}: {name} holds {dataset.dtype} of shape {dataset.shape}; "
-                f"allowed: two axes, kinds {kinds!r} of at most {8 * _WIDEST} bits."
+                f"allowed: {allowed} axes, kinds {kinds!r} of at most {8 * _WIDEST} bits."
             )
             raise RefusedInputError(msg)
         claimed = max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,)))
@@ -219,7 +226,7 @@ class GuardedHdf5:
         return Attributes(f"{self._path.name}: {name}", found)
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        if not isinstance(self._file.get(name), h5py.Dataset):
+        if not self.holds(name):
             msg = (
                 f"{self._path.name} has no array {name!r}; it holds {sorted(self._file)[:20]}. "
                 "Is it of another layout?"

@@ -12,9 +12,10 @@ from torch import Tensor
 import medconsist
 from medconsist._ids import safe_id
 from medconsist._records import Record
-from medconsist.errors import RefusedInputError
+from medconsist.errors import NoMppError, RefusedInputError
 from medconsist.results.ids import safe_key
 from medconsist.tiling.grid import Edge, Grid
+from medconsist.wsi.mpp import Mpp
 from medconsist.wsi.tile_grid import TileGrid, whole_pixels
 
 __all__ = ["UNKNOWN", "BagGrid", "BagHeader", "EncoderRecord"]
@@ -237,6 +238,34 @@ class BagHeader(Record):
     engine: str = UNKNOWN
     code_version: str = Field(default_factory=lambda: medconsist.__version__)
     notes: tuple[str, ...] = ()
+
+    @property
+    def tile_grid(self) -> TileGrid:
+        """The grid of the tiles on their slide.
+
+        Raises
+        ------
+        NoMppError
+            The microns per pixel of the slide or of its tiles are unknown.
+        """
+        grid = self.grid
+        if self.mpp_x is None or self.mpp_y is None or grid.target_mpp is None:
+            msg = (
+                f"The bag of {self.slide} does not say the microns per pixel of its slide and "
+                "tiles, so that nothing can be drawn on it. Embed the slide again."
+            )
+            raise NoMppError(msg)
+        return TileGrid(
+            width=grid.width,
+            height=grid.height,
+            mpp=Mpp(self.mpp_x, self.mpp_y, self.mpp_source),
+            target_mpp=grid.target_mpp,
+            tile_px=grid.tile_px,
+            overlap_px=grid.tile_px - grid.step_px,
+            origin_x=grid.origin_x,
+            origin_y=grid.origin_y,
+            edge=grid.edge,
+        )
 
     @model_validator(mode="after")
     def _mpp_is_whole(self) -> "BagHeader":

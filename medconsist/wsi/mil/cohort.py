@@ -1,6 +1,7 @@
 """Labelled bags, one a case: what training is given, and nothing of the truth of single tiles."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -153,7 +154,7 @@ class Cohort:
 
     def __post_init__(self) -> None:
         cases = [info.case for info in self.infos]
-        twice = sorted({case for case in cases if cases.count(case) > 1})
+        twice = sorted(case for case, count in Counter(cases).items() if count > 1)
         wrong = [
             info.case
             for info in self.infos

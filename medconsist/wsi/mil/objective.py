@@ -190,7 +190,6 @@ class MilObjective(Objective):
         return self.train.rows(bag, which).float()
 
 
-@torch.no_grad()
 def all_bags(network: nn.Module, cohort: Cohort) -> Iterator[tuple[int, BagOutput]]:
     """Yield what a network says of each whole bag of a cohort, one at a time.
 
@@ -204,7 +203,9 @@ def all_bags(network: nn.Module, cohort: Cohort) -> Iterator[tuple[int, BagOutpu
     device = next(network.parameters()).device
     for bag in range(len(cohort)):
         rows = cohort.rows(bag).to(device=device, dtype=torch.float32)
-        yield bag, network(BagBatch.of([rows]))
+        with torch.no_grad():  # around no yield: the caller's own gradients are its own
+            output = network(BagBatch.of([rows]))
+        yield bag, output
 
 
 def _scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:

@@ -44,9 +44,9 @@ class BagOutput:
     """
 
     logits: Float[Tensor, "bags classes"]
-    features: Float[Tensor, "bags width"]
-    attention: Float[Tensor, "instances columns"] | None = None
-    instance_scores: Float[Tensor, "instances classes"] | None = None
+    features: Float[Tensor, "rows width"]
+    attention: Float[Tensor, "instances heads"] | None = None
+    instance_scores: Float[Tensor, "scored columns_of_classes"] | None = None
     probabilities: Float[Tensor, "bags classes"] = None  # type: ignore[assignment]  # set below
     extra: dict[str, Tensor] = field(default_factory=dict)
 

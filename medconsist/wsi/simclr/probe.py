@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from medconsist.errors import ConvergenceError, RefusedInputError
+from medconsist.metrics.localisation import areas_by_bag
 from medconsist.wsi.encoders.encoder import Encoder
 from medconsist.wsi.simclr.tile_pool import TilePool
 
@@ -101,21 +102,7 @@ def auc_by_slide(
     RefusedInputError
         No slide has both kinds, or a score is not finite.
     """
-    if not bool(score.isfinite().all()):
-        msg = "scores hold NaN or infinity, which have no rank. Look at the probe that made them."
-        raise RefusedInputError(msg)
-    areas: dict[int, float] = {}
-    for number in torch.unique(slide).tolist():
-        here = slide == number
-        high, low = score[here & positive], score[here & ~positive]
-        if len(high) and len(low):
-            difference = high[:, None] - low
-            ordered = (difference > 0).double() + (difference == 0).double() / 2
-            areas[number] = float(ordered.mean())
-    if not areas:
-        msg = "no slide has positive and negative tiles, so none can be scored. Add slides."
-        raise RefusedInputError(msg)
-    return areas
+    return areas_by_bag(score, positive, slide, unit="slide")
 
 
 def _refuse_probe(train: Tensor, positive: Tensor, test: Tensor, penalty: float | int) -> None:

@@ -14,7 +14,7 @@ __all__ = ["Abmil", "AttentionScore"]
 
 
 class AttentionScore(nn.Module):
-    r"""One score an instance, before the softmax.
+    r"""One score an instance and column, before the softmax.
 
     Plain: :math:`w^T \mathrm{act}(V h)`. Gated: :math:`w^T(\tanh(V h) \odot \sigma(U h))`.
 
@@ -30,6 +30,8 @@ class AttentionScore(nn.Module):
         Of the plain form: ``"tanh"`` as published, ``"relu"`` as in MHIM-MIL.
     bias
         Whether the layers have one.
+    columns
+        Columns of w; V and U are shared.
 
     Examples
     --------
@@ -45,14 +47,17 @@ class AttentionScore(nn.Module):
         gated: bool = False,
         activation: Literal["tanh", "relu"] = "tanh",
         bias: bool = True,
+        columns: int = 1,
     ) -> None:
         super().__init__()
         self.activation = activation
         self.values = nn.Linear(width, hidden, bias=bias)
         self.gates = nn.Linear(width, hidden, bias=bias) if gated else None
-        self.weights = nn.Linear(hidden, 1, bias=bias)
+        self.weights = nn.Linear(hidden, columns, bias=bias)
 
-    def forward(self, embedded: Float[Tensor, "instances width"]) -> Float[Tensor, "instances 1"]:
+    def forward(
+        self, embedded: Float[Tensor, "instances width"]
+    ) -> Float[Tensor, "instances columns"]:
         """Return the scores."""
         values: Tensor = self.values(embedded)
         values = values.relu() if self.activation == "relu" else values.tanh()
@@ -74,9 +79,11 @@ class Abmil(MilModel):
     size
         See `MilSize`.
     gated
-        The gated form, with 128 rows in V and U.
+        The gated form.
     activation, bias
         Of the plain form; MHIM-MIL takes ``"relu"`` and no bias.
+    hidden
+        Rows of V and U.
     generator
         Source of the first weights.
 
@@ -98,11 +105,14 @@ class Abmil(MilModel):
         gated: bool = False,
         activation: Literal["tanh", "relu"] = "tanh",
         bias: bool = True,
+        hidden: int = 128,
         generator: Generator,
     ) -> None:
         super().__init__(size)
         self.trunk = embedding(size)
-        self.score = AttentionScore(size.width, gated=gated, activation=activation, bias=bias)
+        self.score = AttentionScore(
+            size.width, hidden=hidden, gated=gated, activation=activation, bias=bias
+        )
         self.classifier = nn.Linear(size.width, size.classes)
         start_xavier(self, generator)
 
@@ -113,7 +123,7 @@ class Abmil(MilModel):
     def pool(self, embedded: BagBatch) -> BagOutput:
         """Return the attention-weighted mean and its class."""
         attention = embedded.segments.softmax(self.score(embedded.features))
-        feature = embedded.segments.sum(attention * embedded.features)
+        feature = embedded.segments.weighted_sum(attention, embedded.features)[:, 0]
         return BagOutput(
             logits=self.classifier(feature),
             features=feature,

@@ -1,0 +1,166 @@
+"""Rows of ``medconsist bench mil``: means over dataset draws, paired contrasts, their power."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+
+from torch import Generator
+
+from medconsist.errors import RefusedInputError
+from medconsist.metrics.power import smallest_mean_difference
+from medconsist.metrics.report import Estimate, interval, paired_difference
+from medconsist.results.bench import BenchRow, BenchTable, Target
+
+__all__ = ["Contrast", "Figures", "table"]
+
+UNIT = "dataset draw"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one dataset draw by cell, name and metric; one value a seed.
+
+    Parameters
+    ----------
+    values
+        Filled by :meth:`add`.
+
+    Examples
+    --------
+    >>> found = Figures()
+    >>> found.add("easy 0", "abmil", "bag AUC", 0.7); found.add("easy 0", "abmil", "bag AUC", 0.9)
+    >>> round(found.mean("easy 0", "abmil", "bag AUC"), 3)
+    0.8
+    """
+
+    values: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
+
+    def add(self, cell: str, name: str, metric: str, value: float) -> None:
+        """Keep the figure of one seed."""
+        self.values.setdefault((cell, name, metric), []).append(value)
+
+    def mean(self, cell: str, name: str, metric: str) -> float:
+        """Return the mean over seeds."""
+        return fmean(self.values[cell, name, metric])
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A paired difference: first less second.
+
+    Parameters
+    ----------
+    cell, metric, first, second
+        As in `Figures`.
+    is_fixed
+        Whether it was named before the first training.
+
+    Examples
+    --------
+    >>> Contrast("easy 0", "bag AUC", "mhim-abmil", "abmil", is_fixed=True).words
+    'mhim-abmil less abmil (paired, fixed beforehand)'
+    """
+
+    cell: str
+    metric: str
+    first: str
+    second: str
+    is_fixed: bool = False
+
+    @property
+    def words(self) -> str:
+        """What is compared."""
+        fixed = ", fixed beforehand" if self.is_fixed else ""
+        return f"{self.first} less {self.second} (paired{fixed})"
+
+
+def table(
+    title: str, draws: Sequence[Figures], contrasts: Sequence[Contrast], *, seed: int
+) -> BenchTable:
+    """Return the mean of every figure over draws, then the contrasts.
+
+    Parameters
+    ----------
+    title
+        First words of each case.
+    draws
+        One for each dataset, with the same keys.
+    contrasts
+        Which differences are reported; the fixed ones become targets.
+    seed
+        Of the resampling; number of the first draw.
+
+    Raises
+    ------
+    RefusedInputError
+        Draws with different figures.
+    """
+    keys = list(draws[0].values)
+    if any(list(one.values) != keys for one in draws):
+        msg = "the draws have different figures; give those of one bench."
+        raise RefusedInputError(msg)
+    generator = Generator().manual_seed(seed)
+    rows = []
+    for cell, name, metric in keys:
+        estimate = interval(_over(draws, (cell, name, metric)), unit=UNIT, generator=generator)
+        rows.append(_row(f"{title}, {cell}, {name}", metric, estimate, seed))
+    done = BenchTable(tuple(rows))
+    for contrast in contrasts:
+        done = done.joined(_compared(title, draws, contrast, generator, seed))
+    return done
+
+
+def _compared(
+    title: str, draws: Sequence[Figures], contrast: Contrast, generator: Generator, seed: int
+) -> BenchTable:
+    first, second = (
+        _over(draws, (contrast.cell, name, contrast.metric))
+        for name in (contrast.first, contrast.second)
+    )
+    found = paired_difference(first, second, unit=UNIT, generator=generator)
+    case = f"{title}, {contrast.cell}, {contrast.words}"
+    rows = [_row(case, contrast.metric, found, seed)]
+    if not contrast.is_fixed:
+        return BenchTable(tuple(rows))
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    if len(set(differences)) > 1:
+        rows.append(_detectable(case, contrast.metric, differences, seed))
+    bounds = "" if found.ci_low is None else f" ({found.ci_low:.3f} to {found.ci_high:.3f})"
+    target = Target(
+        name=case,
+        wanted="95 % interval of the paired difference above 0",
+        seen=f"{found.mean:.3f}{bounds}",
+        met=found.ci_low is not None and found.ci_low > 0,
+    )
+    return BenchTable(tuple(rows), (target,))
+
+
+def _over(draws: Sequence[Figures], key: tuple[str, str, str]) -> list[float]:
+    return [one.mean(*key) for one in draws]
+
+
+def _row(case: str, metric: str, estimate: Estimate, seed: int) -> BenchRow:
+    return BenchRow(
+        case=case,
+        metric=metric,
+        value=estimate.mean,
+        unit="s" if "seconds" in metric else "1",
+        n=estimate.n,
+        unit_of_analysis=UNIT,
+        ci_low=estimate.ci_low,
+        ci_high=estimate.ci_high,
+        seed=seed,
+    )
+
+
+def _detectable(case: str, metric: str, differences: Sequence[float], seed: int) -> BenchRow:
+    least = smallest_mean_difference(n=len(differences), sd=stdev(differences), unit=UNIT)
+    return BenchRow(
+        case=case,
+        metric=f"{metric}, smallest difference that n would show with {least.power:.0%} power",
+        value=least.difference,
+        unit="1",
+        n=least.n,
+        unit_of_analysis=UNIT,
+        seed=seed,
+    )

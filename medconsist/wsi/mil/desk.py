@@ -1,0 +1,181 @@
+"""What the commands on models of bags share: bags, labels, split, and where all that came from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+from torch import Generator
+
+from medconsist.errors import RefusedInputError
+from medconsist.manifests.case_manifest import read_case_manifest
+from medconsist.manifests.cases import CaseManifest
+from medconsist.training.draws import generator_for
+from medconsist.wsi.mil.assumption import assumption_tests
+from medconsist.wsi.mil.audit import Finding, copies_across, patients_apart, sites_apart
+from medconsist.wsi.mil.card import SpaceRecord
+from medconsist.wsi.mil.cohort import Cohort
+from medconsist.wsi.mil.feature_bags import feature_bags
+from medconsist.wsi.mil.methods import MethodChoice
+from medconsist.wsi.mil.models.choice import MODELS, make_model
+from medconsist.wsi.mil.sealed import SealedParts, sealed_parts
+from medconsist.wsi.mil.site_probe import label_by_site, shortcut, site_from_features
+from medconsist.wsi.mil.sources import CaseSource, Classes, StudyBags, study_bags
+from medconsist.wsi.mil.training_run import Provenance
+
+__all__ = ["Desk", "Unit", "assumption_lines", "audit_of"]
+
+Unit = Literal["tile", "slide", "case"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Bags and labels of one round of a frozen split.
+
+    Parameters
+    ----------
+    manifest
+        With patient, case and the label of each slide.
+    split
+        File of the frozen split.
+    classes
+        Names, in the order of their numbers, as the label column has them.
+    column
+        Of the labels.
+    round
+        Of the split.
+    bags, study
+        Folder of results and its study; or
+    features, unit
+        a file of features, and what a row of it stands for.
+
+    Raises
+    ------
+    RefusedInputError
+        Both or neither of ``bags`` and ``features``.
+
+    Examples
+    --------
+    ::
+
+        desk = Desk(manifest=Path("cases.csv"), split=Path("split.json"),
+                    classes=("normal", "tumour"), bags=Path("results"))
+        desk.parts.train.labels
+    """
+
+    manifest: Path
+    split: Path
+    classes: tuple[str, ...]
+    column: str = "label"
+    round: int = 0
+    bags: Path | None = None
+    study: str = "wsi"
+    features: Path | None = None
+    unit: Unit | None = None
+
+    def __post_init__(self) -> None:
+        if (self.bags is None) == (self.features is None):
+            msg = "give --bags RESULTS or --features FILE, one of the two."
+            raise RefusedInputError(msg)
+        if self.features is not None and self.unit not in get_args(Unit):
+            msg = f"--features needs --unit {'|'.join(get_args(Unit))}: no file says what a row is."
+            raise RefusedInputError(msg)
+
+    @cached_property
+    def rows(self) -> CaseManifest:
+        """The manifest, checked."""
+        return read_case_manifest(self.manifest)
+
+    @cached_property
+    def source(self) -> CaseSource:
+        """The bags."""
+        if self.bags is not None:
+            return study_bags(self.bags, self.study)
+        assert self.features is not None  # noqa: S101  one of the two, see above
+        assert self.unit is not None  # noqa: S101
+        return feature_bags(self.features, self.rows, unit=self.unit)
+
+    @cached_property
+    def parts(self) -> SealedParts:
+        """Training and validation with labels, the test without."""
+        classes = Classes(self.classes, column=self.column)
+        return sealed_parts(
+            self.source, self.rows, split=self.split, classes=classes, number=self.round
+        )
+
+    @property
+    def validation(self) -> Cohort:
+        """The validation part.
+
+        Raises
+        ------
+        RefusedInputError
+            The split has none.
+        """
+        if self.parts.validation is None:
+            msg = (
+                f"{self.split} has no validation part, and checkpoint, threshold and temperature "
+                "come from there. Make a split with one."
+            )
+            raise RefusedInputError(msg)
+        return self.parts.validation
+
+    @property
+    def space(self) -> SpaceRecord:
+        """What the features are."""
+        if isinstance(self.source, StudyBags):
+            return SpaceRecord.of(self.source.opened(0).bags[0].header, self.source.dim)
+        return SpaceRecord(dim=self.source.dim)
+
+    def provenance(self, *, tests: tuple[str, ...] = ()) -> Provenance:
+        """Return where all this comes from, for a card."""
+        study = f"study {self.study}" if self.features is None else f"file {self.features.name}"
+        return Provenance(
+            space=self.space,
+            study=study,
+            split_sha256=self.parts.split.sha256,
+            fold=self.round,
+            tests=tests,
+        )
+
+
+def assumption_lines(choice: MethodChoice, *, seed: int) -> tuple[str, ...]:
+    """Return how a kind of model does on the tests of Raff and Holt, as lines for its card.
+
+    Of MHIM-MIL the plain model below it is tested; INS, PANTHER and the probe are not.
+    """
+    name = choice.base if choice.name.startswith("mhim") else choice.name
+    if name not in MODELS or name == "transmil":  # that one takes minutes
+        return (f"MIL assumption (Raff and Holt): {name} was not tested.",)
+    options = dict(choice.options)
+    results = assumption_tests(
+        lambda size, generator: make_model(name, size, generator=generator, **options), seed=seed
+    )
+    return tuple(f"MIL assumption, {name}: {one.line()}" for one in results)
+
+
+def audit_of(desk: Desk, *, seed: int = 0) -> tuple[Finding, ...]:
+    """Return everything that can be found without labels of the test.
+
+    Patients and sites across parts, near-duplicate slides, and whether the site can be told from
+    the features and goes with the label. What needs two sites is left out where there is one.
+    """
+    parts = desk.parts.by_name
+    findings = [patients_apart(parts), copies_across(parts)]
+    sites = sites_apart(parts)
+    seen = [info for cohort in (desk.parts.train, desk.validation) for info in cohort.infos]
+    if len({info.site for info in seen if info.site is not None}) > 1:
+        everything = Cohort(
+            desk.source,
+            tuple(n for cohort in parts.values() for n in cohort.numbers),
+            tuple(info for cohort in parts.values() for info in cohort.infos),
+            desk.classes,
+        )
+        probe = site_from_features(everything, generator=_numbers(seed, 0))
+        association = label_by_site(seen, generator=_numbers(seed, 1))
+        findings += [sites, probe, association, shortcut(probe, association, sites)]
+    return tuple(findings)
+
+
+def _numbers(seed: int, place: int) -> Generator:
+    return generator_for(seed, place)
