@@ -19,12 +19,15 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from medconsist.results.store import ResultStore
 from medconsist.viewing.launch import command
 from medconsist.viewing.overlay import COLOURMAPS, colour_table
+from medconsist.viewing.slide_reading import REGIONS
 
 WAIT_MS = 60_000
 WIDTH_PX = 1280
-N_SEEN = 176  # with 40 of each colour bar: the 256 colours of a palette
+SLIDE = "generated-biopsy-a"
+N_SEEN = 172  # with 40 of each colour bar and 4 of regions: the 256 colours of a palette
 
 
 def main(results: Path, out: Path) -> None:
@@ -35,7 +38,7 @@ def main(results: Path, out: Path) -> None:
     with subprocess.Popen(command(results, port)) as server:  # noqa: S603  our own page
         try:
             wait_until_ready(f"http://127.0.0.1:{port}")
-            photograph(f"http://127.0.0.1:{port}", out)
+            photograph(f"http://127.0.0.1:{port}", out, features=features_key(results))
         finally:
             server.terminate()
 
@@ -53,7 +56,14 @@ def wait_until_ready(address: str) -> None:
     raise TimeoutError(msg)
 
 
-def photograph(address: str, out: Path) -> None:
+def features_key(results: Path) -> str:
+    """Return the key of the features of the slide; its prediction is current."""
+    store = ResultStore(results, "demo-slides")
+    kinds = {key: store.read(SLIDE, key).result.kind for key in store.keys(SLIDE)}
+    return next(key for key, kind in kinds.items() if kind == "wsi.features")
+
+
+def photograph(address: str, out: Path, *, features: str) -> None:
     """Open the page at the size of a desktop screen, and store the pictures."""
     out.mkdir(parents=True, exist_ok=True)
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses it to root
@@ -66,7 +76,12 @@ def photograph(address: str, out: Path) -> None:
         page.get_by_alt_text("Colour bar, low to high").last.wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)  # images fade in
         store(page, out / "viewer.png")
-        page.goto(f"{address}/?study=demo-slides&case=generated-biopsy-a")
+        page.goto(f"{address}/?study=demo-slides&case={SLIDE}")
+        page.get_by_alt_text("Highest tiles").wait_for(timeout=WAIT_MS)
+        page.wait_for_timeout(1500)
+        page.set_viewport_size({"width": 1600, "height": 960})
+        store(page, out / "prediction.png")
+        page.goto(f"{address}/?study=demo-slides&case={SLIDE}&key={features}")
         page.get_by_alt_text("Feature colours of the slide").wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)
         page.set_viewport_size({"width": 1600, "height": 760})
@@ -81,9 +96,10 @@ def store(page: Page, path: Path) -> None:
     picture = picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
     seen = np.array(picture.quantize(N_SEEN).getpalette() or [])[: 3 * N_SEEN].reshape(-1, 3)
     # Few pixels have the colours of a colour bar; left to themselves, they would become bands.
-    bars = [colour_table(name)[::6][:40] for name in COLOURMAPS]
+    bars = [colour_table(name)[np.linspace(0, 255, 40).astype(int)] for name in COLOURMAPS]
+    regions = [[region.colour for region in REGIONS.values()]]
     palette = Image.new("P", (1, 1))
-    palette.putpalette(np.concatenate([seen, *bars]).astype(np.uint8).tobytes())
+    palette.putpalette(np.concatenate([seen, *bars, *regions]).astype(np.uint8).tobytes())
     picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
 
 

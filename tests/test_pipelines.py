@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+import re
 import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medconsist.errors import RefusedInputError
@@ -22,6 +24,7 @@ SMALL_SIMCLR = (
     *("--task.views.pixels", "32", "--task.batch", "4", "--task.validation-tiles", "4"),
     *("--train.steps", "2", "--train.warmup", "1"),
 )
+SMALL_BAGS = ("--draws", "1", "--bags.bags", "24", "--bags.instances", "4", "9")
 SMALL = {
     "mri_classical": TWO_SCANS,
     "mri_cirim_supervised": (
@@ -34,16 +37,25 @@ SMALL = {
         *("--slides.train", "2", "--slides.validation", "1", "--slides.test", "2"),
         *("--slides.labelled", "2", "--slides.size", "512", *SMALL_SIMCLR),
     ),
+    "wsi_mil": (*SMALL_BAGS, "--task.epochs", "1", "--task.width", "8"),
+    "wsi_mhim": (*SMALL_BAGS, "--task.epochs", "1", "--task.width", "8"),
+    "wsi_ins": (*SMALL_BAGS, "--train.steps", "2", "--width", "8"),
 }
 SAYS = {
     "mri_classical": ("2 x scan", "results"),
     "mri_cirim_supervised": ("weights.safetensors: 2 steps", "run"),
     "mri_cirim_zeroshot": ("2 x scan", "results"),
     "wsi_simclr": ("encoder.safetensors: 2 steps", "run"),
+    "wsi_mil": ("abmil, trained on simulated bags", "runs/abmil-200"),
+    "wsi_mhim": ("trained on simulated bags", "runs/300/teacher"),
+    "wsi_ins": ("INS, trained on simulated bags", "runs/400"),
 }
 MISTYPED = {
     "mri_cirim_supervised": ("--pool.scan", "--pool.scans"),
     "wsi_simclr": ("--task.batc", "--task.batch"),
+    "wsi_mil": ("--task.metho", "--task.method"),
+    "wsi_mhim": ("--task.preset", "--task.presets"),
+    "wsi_ins": ("--ins.least-positiv", "--ins.least-positive"),
 }
 
 
@@ -135,3 +147,41 @@ def test_simclr_refuses_too_few_slides_to_train_on() -> None:
     slides = replace(made["recipe"].slides, paths=(Path("a.svs"), Path("b.svs")), validation=1)
     with pytest.raises(RefusedInputError, match="at least 2 slides to train on"):
         made["split"](slides)
+
+
+def test_ins_learns_end_to_end_on_tiles(tmp_path: Path) -> None:
+    said = run_in(
+        tmp_path,
+        ROOT / "pipelines" / "wsi_ins.py",
+        *("--on", "tiles", "--slides.train", "2", "--slides.test", "2", "--slides.size", "512"),
+        *("--tiles.ins.batch", "4", "--tiles.bag-tiles", "4", "--tiles.ins.warmup", "1"),
+        *("--train-tiles.steps", "2", "--train-tiles.warmup", "1", "--out", "here"),
+    )
+    assert re.search(r"trained on \d+ tiles of 2 simulated slides", said)
+    assert "ins - untrained network (paired)" in said
+
+
+def test_a_plain_method_trains_on_features_of_the_user_and_leaves_the_test_sealed(
+    tmp_path: Path,
+) -> None:
+    generator = np.random.default_rng(0)
+    kinds = ["normal", "tumour"] * 8
+    np.savez(
+        tmp_path / "features.npz",
+        features=generator.normal(size=(16, 4)).astype(np.float32),
+        names=np.array([f"c{number:02d}" for number in range(16)]),
+    )
+    rows = [f"c{number:02d}.svs,c{number:02d},{kind}" for number, kind in enumerate(kinds)]
+    for row in rows:
+        (tmp_path / row.split(",")[0]).touch()
+    (tmp_path / "cases.csv").write_text("\n".join(["path,patient,label", *rows, ""]))
+    run_in(tmp_path, "-m", "medconsist", "manifest", "split", "cases.csv", "--out", "split.json")
+    said = run_in(
+        tmp_path,
+        ROOT / "pipelines" / "wsi_mil.py",
+        *("--yours.manifest", "cases.csv", "--yours.features", "features.npz"),
+        *("--yours.unit", "case", "--task.method", "probe", "--out", "here"),
+    )
+    assert "cases of yours" in said
+    assert "these figures flatter" in said
+    assert not (tmp_path / "split.openings.jsonl").exists()

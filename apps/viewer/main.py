@@ -46,9 +46,17 @@ from medconsist.viewing.orientation import edge_letters, ruler_mm
 from medconsist.viewing.overlay import Scale, colour_bar, colourise
 from medconsist.viewing.panes import Pane, first_choice
 from medconsist.viewing.picture import encode_png
+from medconsist.viewing.prediction_words import SCOPE, PredictionWords, prediction_words
 from medconsist.viewing.reading import Reading, WindowPercent, open_reading, original_elsewhere
 from medconsist.viewing.scores import score_cards, stated_width
-from medconsist.viewing.slide_reading import REGIONS, SlideReading, marked, open_slide_reading
+from medconsist.viewing.slide_maps import draw_slide_map, legend, side_by_side, slide_map
+from medconsist.viewing.slide_reading import (
+    REGIONS,
+    TILES,
+    SlideReading,
+    marked,
+    open_slide_reading,
+)
 from medconsist.viewing.trust_maps import draw_map, style_of
 from medconsist.viewing.windowing import Window, percentile_window, to_uint8
 
@@ -351,9 +359,11 @@ def draw_title(key: KeyLine, result: Result, quiet: Sequence[str], unknown: Sequ
 
 
 def draw_slide(key: KeyLine, reading: SlideReading) -> None:
-    """Draw the overview of a slide, what was marked on it, and the numbers of its features."""
-    result = reading.result
+    """Draw the overview of a slide, what was marked on it, what a model says, and the numbers."""
+    result, words = reading.result, prediction_words(reading.result)
     unknown = [] if reading.pixel_mm else ["microns per pixel unknown"]
+    if words is not None and not words.can_assess:
+        unknown = ["cannot be assessed: see the reasons", *unknown]
     draw_title(key, result, [f"study {result.study}", model_words(result)], unknown)
     images, numbers = st.columns([3.1, 1], gap="medium")
     with images:
@@ -362,10 +372,16 @@ def draw_slide(key: KeyLine, reading: SlideReading) -> None:
         if reading.overview is not None:
             shown = choose_regions(reading)
             draw_slide_pictures(reading, reading.overview, shown)
-        draw_metrics(result)
+        elif reading.record is None:
+            st.html('<p class="mc-small">This result holds no overview to draw maps on.</p>')
+        draw_tiles(reading)
+        if words is None:
+            draw_metrics(result)
         draw_provenance(result)
     with numbers:
-        draw_numbers(result)
+        if words is not None:
+            draw_prediction(words)
+        draw_numbers(result, has_notes=words is None)
 
 
 def choose_regions(reading: SlideReading) -> list[str]:
@@ -391,11 +407,67 @@ def draw_slide_pictures(reading: SlideReading, overview: np.ndarray, shown: Sequ
     for role, colours in reading.maps.items():
         title = plain_name(role).capitalize()
         cells.append(partial(draw_overview, reading, title, described[role], colours))
+    if reading.grids:
+        role, opacity = choose_slide_map(reading)
+        cells.append(partial(draw_slide_grid, reading, overview, role, opacity=opacity))
     draw_grid(cells)
     if shown:
         badge = '<span class="mc-badge" style="border-left:1em solid rgb{}">{}</span> '
         regions = [REGIONS[role] for role in shown]
         st.html("".join(badge.format(one.colour, safe(one.title)) for one in regions))
+
+
+def choose_slide_map(reading: SlideReading) -> tuple[str, float]:
+    """Let the reader choose what is coloured over the overview, and how strongly."""
+    with st.sidebar:
+        st.html('<h2 class="mc-h">What the model says of each place</h2>')
+        role = st.selectbox(
+            "Map", list(reading.grids), format_func=lambda role: map_title(reading, role)
+        )
+        opacity = st.slider("Opacity [%]", 0, 100, 70, key="opacity of the map")
+    return role, opacity / 100
+
+
+def map_title(reading: SlideReading, role: str) -> str:
+    """Return the title of a map, with the class that it is about."""
+    words = prediction_words(reading.result)
+    return readable(slide_map(role).titled(words.shown if words is not None else ""))
+
+
+def draw_slide_grid(
+    reading: SlideReading, overview: np.ndarray, role: str, *, opacity: float
+) -> None:
+    """Draw a map over the overview, with its legend, its meaning, and what it does not mean."""
+    style, values = slide_map(role), reading.grids[role]
+    described = {record.role: record.description for record in reading.result.arrays}
+    meaning = described[role] or "no description is stored"
+    picture = draw_slide_map(overview, values, style, opacity=opacity)
+    draw_overview(reading, map_title(reading, role), meaning, picture)
+    st.image(encode_png(colour_bar()), width="stretch", alt="Colour bar, low to high")
+    ends = legend(style, values)
+    said = "".join(f"<span>{safe(text)}</span>" for text in (ends.low, ends.middle, ends.high))
+    st.html(f'<div class="mc-ends">{said}</div>')
+    words = f"{meaning[0].upper()}{meaning[1:]}. {style.caution} No colour: no tile was used there."
+    st.html(f'<p class="mc-meaning">{safe(words)}</p>')
+
+
+def draw_tiles(reading: SlideReading) -> None:
+    """Draw the tiles that were stored one by one, in their order."""
+    described = {record.role: record.description for record in reading.result.arrays}
+    for role, tiles in reading.tiles.items():
+        draw_heading(TILES[role], described[role])
+        picture = encode_png(side_by_side(tiles))
+        st.image(picture, width="content", output_format="PNG", alt=TILES[role])
+
+
+def draw_prediction(words: PredictionWords) -> None:
+    """Draw what a model says of a case: its doubts first, then its numbers, then what it is."""
+    st.html('<h2 class="mc-h">What the model says of the case</h2>')
+    doubts = "".join(f'<div class="mc-doubt">{safe(doubt)}</div>' for doubt in words.doubts)
+    said = table(["Class", "Probability"], words.probabilities, caption="Probabilities of the case")
+    facts = "".join(f'<p class="mc-small">{safe(fact)}</p>' for fact in words.facts)
+    st.html(f'{doubts}{said}<p class="mc-meaning">{safe(SCOPE)}</p>{facts}')
+    st.html(f'<p class="mc-notice">{NOTICE}</p>')
 
 
 def draw_overview(reading: SlideReading, title: str, words: str, picture: np.ndarray) -> None:
@@ -520,8 +592,8 @@ def draw_legend(name: str, scale: Scale, words: str) -> None:
     )
 
 
-def draw_numbers(result: Result) -> None:
-    """Draw the trust scores and the notes of a result."""
+def draw_numbers(result: Result, *, has_notes: bool = True) -> None:
+    """Draw the trust scores and, unless they are said elsewhere, the notes of a result."""
     st.html('<h2 class="mc-h">What the measurement says</h2>')
     if result.trust.scores:
         width = stated_width(result.trust.settings)
@@ -530,7 +602,7 @@ def draw_numbers(result: Result) -> None:
     else:
         st.html('<p class="mc-small">This result holds no trust scores.</p>')
     notes = [note for note in result.notes if note != reason_of_order(result)]  # it is on top
-    if notes:
+    if notes and has_notes:
         st.html(
             '<h2 class="mc-h">Notes</h2>'
             + "".join(f'<p class="mc-small">{safe(note)}</p>' for note in notes)

@@ -187,6 +187,9 @@ class Shard:
     def checkpoint(self) -> "DelayedSubmission":
         """Return this task for the queue; called by submitit when SLURM says that it must stop."""
         submitit = require("submitit", extra="slurm")
+        # submitit calls scontrol next, which may be ended with the task that it puts back; that
+        # would be stored as an error of the task, and a child inherits what is ignored.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         submission: DelayedSubmission = submitit.helpers.DelayedSubmission(self)
         return submission
 

@@ -21,7 +21,7 @@ DESCRIPTION = """Raw k-space and whole slides to reviewed results, with the evid
 
 Research use only, not for diagnosis.
 
-Exit codes: 0 ok, 1 failed, 2 usage or refused input, 3 partial."""
+Exit codes: 0 ok, 1 failed, 2 usage or refused input, 3 partial, 4 audit found a leak."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench"]
 
-Name = Literal["mri", "cirim", "zero-shot", "spiked", "consistency", "tiles", "tissue", "batch"]
+Name = Literal[
+    "mri",
+    "cirim",
+    "zero-shot",
+    "spiked",
+    "consistency",
+    "tiles",
+    "tissue",
+    "batch",
+    "implants",
+    "mil",
+    "musk",
+    "mil-step",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +37,17 @@ class Bench(Common):
 
     name: Annotated[Positional[Name], arg(metavar="NAME")]
     """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (6 a draw),
-    spiked (12), consistency (1), tiles (2), tissue (4) or batch (3)."""
+    spiked (12), consistency (1), tiles (2), tissue (4), batch (3), implants (6), mil (35),
+    musk (9) or mil-step (6)."""
     data: Path | None = None
-    """For mri, cirim, zero-shot and tiles, folder of real data; by default MEDCONSIST_TEST_DATA.
-    Without it, fewer rows; zero-shot has none."""
+    """For mri, cirim, zero-shot, tiles, implants and musk, folder of real data; by default
+    MEDCONSIST_TEST_DATA. Without it, fewer rows; zero-shot, implants and musk have none."""
     draws: int | None = None
     """For cirim, test scans of each cell; 30 by default. For zero-shot, draws of withheld samples;
-    1 by default."""
+    1 by default. For mil, simulated datasets; 10 by default. For musk, repeats of its folds; 10 by
+    default."""
+    seeds: int | None = None
+    """For mil, trainings of each method on each dataset in tables a and b; 3 by default."""
 
     def run(self) -> int:
         """Run the bench and print its report."""
@@ -45,11 +62,14 @@ class Bench(Common):
         return 0
 
     def _report(self) -> "BenchReport":
-        if self.name not in ("cirim", "zero-shot"):
+        if self.name not in ("cirim", "zero-shot", "mil", "musk"):
             self._refuse("draws", self.draws)
-        if self.name in ("spiked", "consistency", "tissue", "batch"):
+        if self.name != "mil":
+            self._refuse("seeds", self.seeds)
+        if self.name not in ("mri", "cirim", "zero-shot", "tiles", "implants", "musk"):
             self._refuse("data", self.data)
         draws = {} if self.draws is None else {"draws": self.draws}
+        seeds = {} if self.seeds is None else {"seeds": self.seeds}
         match self.name:
             case "mri":
                 from medconsist.mri.bench import run_bench as run_mri
@@ -83,6 +103,24 @@ class Bench(Common):
                 from medconsist.cli.benches.batch import run_bench as run_batch
 
                 return run_batch()
+            case "mil":
+                from medconsist.wsi.bench.mil import Sizes as MilSizes
+                from medconsist.wsi.bench.mil import run_bench as run_mil
+
+                return run_mil(sizes=MilSizes.of_seed(self.seed, **draws, **seeds))
+            case "musk":
+                from medconsist.wsi.bench.mil_musk import run_bench as run_musk
+
+                return run_musk(data=self.data, seed=self.seed, draws=self.draws)
+            case "mil-step":
+                from medconsist.wsi.bench.mil_step import run_bench as run_mil_step
+
+                return run_mil_step(seed=self.seed)
+            case "implants":
+                from medconsist.wsi.bench.implants import Sizes
+                from medconsist.wsi.bench.implants import run_bench as run_implants
+
+                return run_implants(data=self.data, sizes=Sizes(seed=self.seed))
 
     def _refuse(self, flag: str, value: object) -> None:
         if value is not None:

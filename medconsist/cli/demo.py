@@ -14,7 +14,7 @@ __all__ = ["Demo"]
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Computing):
-    """Simulate a head and slides, reconstruct and embed them, judge, and say how to look."""
+    """Simulate a head and slides, reconstruct, embed, learn and predict, and say how to look."""
 
     out: Path = Path("demo")
     """Folder for the scans, slides and results."""
@@ -26,15 +26,22 @@ class Demo(Computing):
         from medconsist.mri import report as mri_report
         from medconsist.wsi import demo as wsi
         from medconsist.wsi import report as wsi_report
+        from medconsist.wsi.mil import demo as mil
 
         scan = mri.run_demo(self.out, device=self.device, seed=self.seed)
         slides = wsi.run_demo(self.out, device=self.device, seed=self.seed)
+        model = mil.run_demo(self.out, device=self.device, seed=self.seed)
         if self.json:
-            parts = {"mri": mri_report.as_json(scan), "wsi": wsi_report.as_json(slides)}
+            parts = {
+                "mri": mri_report.as_json(scan),
+                "wsi": wsi_report.as_json(slides),
+                "mil": model.as_json(),
+            }
             sys.stdout.write(json.dumps(parts) + "\n")
         else:
             view = shlex.join([_program(), "view", "--results", str(self.out / "results")])
-            said = "\n\n".join([mri_report.as_text(scan), wsi_report.as_text(slides)])
+            texts = [mri_report.as_text(scan), wsi_report.as_text(slides), model.text]
+            said = "\n\n".join(texts)
             sys.stdout.write(f"{said}\n\nLook at it:\n  {view}\n")
         return slides.exit_code
 

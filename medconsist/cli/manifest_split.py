@@ -61,7 +61,7 @@ class SplitCases:
             label=self.label,
             given="test" if self.given_test else "ignored",
         )
-        split = make_split(read_case_manifest(self.file), plan)
+        split = make_split(read_case_manifest(self.file, files=False), plan)
         write_split(split, self.out)
         values = {
             "path": str(self.out),

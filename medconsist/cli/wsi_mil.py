@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+import medconsist
+from medconsist.cli.batch_options import Batching
 from medconsist.cli.options import Computing
 from medconsist.errors import RefusedInputError
 
 if TYPE_CHECKING:  # the room imports nothing heavy
+    from medconsist.wsi.mil.cohort import Cohort
     from medconsist.wsi.mil.desk import Desk
     from medconsist.wsi.mil.evaluate import CaseAnswers
     from medconsist.wsi.mil.methods import MethodChoice
+    from medconsist.wsi.mil.predict import CaseJob
     from medconsist.wsi.mil.predictor import Predictor
 
 __all__ = ["Audit", "Evaluate", "Predict", "Probe", "TrainBags"]
 
 _LEAK = 4  # exit code of an audit that found a leak
-_PARTIAL = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +82,9 @@ class TrainBags(Labelled):
     panther, ins, ins-published, mhim, mhim-ins."""
     base: Literal["abmil", "transmil", "dsmil"] = "abmil"
     """Of mhim and mhim-ins: the model below it, trained first."""
-    preset: str = "c16-abmil"
-    """Of mhim and mhim-ins: c16-abmil, c16-transmil, c16-dsmil, nsclc-abmil, nsclc-transmil,
-    nsclc-dsmil, v2, v2-released-bias."""
+    preset: str | None = None
+    """Of mhim and mhim-ins; by default c16- and the base: c16-abmil, c16-transmil, c16-dsmil,
+    nsclc-abmil, nsclc-transmil, nsclc-dsmil, v2, v2-released-bias."""
     epochs: int = 50
     """Over the training cases; mhim takes as many for each of its two stages."""
     lr: float = 2e-4
@@ -102,7 +105,7 @@ class TrainBags(Labelled):
     """Processes with one device each (data parallel)."""
     resume: Annotated[bool, arg(help="Go on with the training that is in --out.")] = False
     tests: Annotated[
-        bool, arg(help="Test whether this kind of model respects the assumption of MIL.")
+        bool, arg(help="Do not test whether this kind of model respects the assumption of MIL.")
     ] = True
 
     def run(self) -> int:
@@ -163,46 +166,56 @@ class Evaluate(Labelled):
     def run(self) -> int:
         """Evaluate and print."""
         self.set_up()
-        from medconsist.wsi.mil.evaluate import answers_of, compare, evaluate
+        from medconsist.wsi.mil.evaluate import answers_of, evaluate
         from medconsist.wsi.mil.training_run import load_predictor
 
-        desk = self.desk()
-        predictor = load_predictor(self.model, device=self.device)
-        _require_split(self.model, predictor, desk)
-        other = None if self.against is None else load_predictor(self.against, device=self.device)
-        if self.against is not None and other is not None:
-            _require_split(self.against, other, desk)
-        sentences, part, cohort = [], "validation", None
-        if self.final:
-            opened = desk.parts.unseal(
-                final=True,
-                model_sha256=predictor.card.weights_sha256,
-                who=self.who or getpass.getuser(),
-            )
-            part, cohort = "test", opened.test
-            sentences.append(opened.sentence)
-        else:
-            cohort = desk.validation
-            sentences.append("Checkpoint and temperature were chosen here: these flatter.")
-        answers = answers_of(predictor, cohort)
-        found = evaluate(answers, predictor.card, part=part, seed=self.seed, sentences=sentences)
+        folders = [self.model] if self.against is None else [self.model, self.against]
+        desk, models = self.desk(), [load_predictor(one, device=self.device) for one in folders]
+        # before a label of the test is opened
+        for folder, model in zip(folders, models, strict=True):
+            desk.require(model.card, model=folder)
+        if self.against is not None and len(self.classes) != 2:
+            msg = f"--against compares areas of two classes, and there are {len(self.classes)}."
+            raise RefusedInputError(msg)
+        cohort, sentences = self._opened(desk, models)
+        cards = {model.card.study: None for model in models} | {desk.origin: None}
+        if len(cards) > 1:
+            sentences.append(f"Trained and evaluated on features of: {', '.join(cards)}.")
+        answers = [answers_of(model, cohort) for model in models]
+        found = evaluate(
+            answers[0],
+            models[0].card,
+            part="test" if self.final else "validation",
+            seed=self.seed,
+            sentences=sentences,
+        )
         values, text = found.as_json(), found.text
-        if other is not None:
-            second: CaseAnswers = answers_of(other, cohort)
-            names = (f"{self.model.name}", f"{self.against.name if self.against else ''}")
-            compared = compare(answers, second, names=names)
-            values, text = values | {"against": asdict(compared)}, f"{text}\n{compared.text}"
-        sys.stdout.write((json.dumps(values) if self.json else text) + "\n")
+        if self.against is not None:
+            more, line = _compared(answers, (self.model.name, self.against.name))
+            values, text = values | {"against": more}, f"{text}\n{line}"
+        _write(values if self.json else text)
         return 0
+
+    def _opened(self, desk: "Desk", models: "list[Predictor]") -> "tuple[Cohort, list[str]]":
+        """Return the cases to judge, and what must be said of them."""
+        if not self.final:
+            flatter = "Checkpoint and temperature were chosen here: these flatter."
+            return desk.validation, [flatter]
+        who = _user() if self.who is None else self.who
+        opened = [
+            desk.parts.unseal(final=True, model_sha256=model.card.weights_sha256, who=who)
+            for model in models
+        ]
+        return opened[-1].test, [opened[-1].sentence]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(Computing):
+class Predict(Batching):
     """Predict the cases of a study into result folders, with maps of every slide.
 
     Attention, probability of single tiles, novelty and, with a teacher, disagreement are grids on
     the slide; GeoJSON for QuPath. A case that cannot be assessed says why. A second run computes
-    nothing.
+    nothing. Many cases are a batch: --engine.
     """
 
     results: Annotated[Positional[Path], arg(metavar="RESULTS")]
@@ -216,25 +229,37 @@ class Predict(Computing):
     slides: Annotated[tuple[Path, ...], arg(metavar="SLIDE")] = ()
     """Slide files, for pictures of the highest and lowest tiles; told by their bytes."""
     table: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    """Also write a CSV of all tiles of each slide into this folder."""
+    """Also write a CSV of all tiles of each slide into this folder, CASE/SLIDE.csv."""
 
     def run(self) -> int:
         """Predict, and print one line a case; exit code 3 if some could not be."""
         self.set_up()
-        from medconsist.wsi.mil.predict_study import predict_study
+        from medconsist.wsi.mil.predict_study import predict_all, study_jobs
+        from medconsist.wsi.mil.training_run import load_predictor
 
-        done = predict_study(
+        here = self.device if self.engine is None else "cpu"
+        jobs = study_jobs(
             self.results,
             self.study,
-            model=self.model,
-            device=self.device,
+            predictor=load_predictor(self.model, device=here),
             cases=self.case,
             slides=self.slides,
-            table=self.table,
             seed=self.seed,
         )
-        sys.stdout.write((json.dumps(done.as_json()) if self.json else done.text) + "\n")
+        if self.engine is not None:
+            return self._run_batch(jobs, self.engine)
+        done = predict_all(jobs, table=self.table)
+        _write(done.as_json() if self.json else done.text)
         return done.exit_code
+
+    def _run_batch(self, jobs: "list[CaseJob]", engine: str) -> int:
+        from medconsist.wsi.mil.batch import PredictWork, prediction_cases
+
+        if self.table is not None:
+            msg = "--table goes without --engine: run again without it, nothing is computed twice."
+            raise RefusedInputError(msg)
+        work, cases = PredictWork.of(jobs[0], model=self.model), prediction_cases(jobs)
+        return self.run_cases(work, cases, out=self.results, study=self.study, engine=engine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,9 +276,8 @@ class Audit(Labelled):
 
         findings = audit_of(self.desk(), seed=self.seed)
         marks = {one.name: "ok" if one.passed else one.weight for one in findings}
-        text = "\n".join(f"{marks[one.name]:<8}{one.name}: {one.sentence}" for one in findings)
-        values = [asdict(one) for one in findings]
-        sys.stdout.write((json.dumps(values) if self.json else text) + "\n")
+        lines = [f"{marks[one.name]:<8}{one.name}: {one.sentence}" for one in findings]
+        _write([asdict(one) for one in findings] if self.json else "\n".join(lines))
         return _LEAK if any(one.is_leak for one in findings) else 0
 
 
@@ -294,24 +318,38 @@ def _train(asked: TrainBags | Probe, choice: "MethodChoice") -> int:
     ).run()
     card = predictor.card
     lines = [
+        medconsist.RESEARCH_USE_ONLY,
         f"{card.method}: {card.cases['train']} training and {card.cases['validation']} validation "
         "cases.",
         *(f"validation {name} {value:.4g}" for name, value in sorted(card.validation.items())),
         *card.assumption,
         str(asked.out / "card.json"),
     ]
-    values = card.model_dump(mode="json") | {"folder": str(asked.out)}
-    sys.stdout.write((json.dumps(values) if asked.json else "\n".join(lines)) + "\n")
+    said = {"said": medconsist.RESEARCH_USE_ONLY, "folder": str(asked.out)}
+    values = said | card.model_dump(mode="json")
+    _write(values if asked.json else "\n".join(lines))
     return 0
 
 
-def _require_split(folder: Path, predictor: "Predictor", desk: "Desk") -> None:
-    """Refuse a model of another split or round: its training may hold these cases."""
-    card, now = predictor.card, desk.parts.split.sha256
-    if (card.split_sha256, card.fold) != (now, desk.round):
-        msg = (
-            f"{folder} was trained with round {card.fold} of the split "
-            f"{(card.split_sha256 or 'none')[:12]}, asked for is round {desk.round} of {now[:12]}: "
-            "its training may hold these cases. Give the split and round of its training."
-        )
-        raise RefusedInputError(msg)
+def _compared(answers: "list[CaseAnswers]", names: tuple[str, str]) -> tuple[Any, str]:
+    """Return the comparison as values and text: an opened test must not end in a refusal."""
+    from medconsist.wsi.mil.evaluate import compare
+
+    try:
+        compared = compare(answers[0], answers[1], names=names)
+    except RefusedInputError as error:
+        return None, f"{names[0]} and {names[1]} cannot be compared: {error}"
+    return asdict(compared), compared.text
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a container may have a user without a name
+        msg = "who opens the test is not known; say it with --who NAME."
+        raise RefusedInputError(msg) from error
+
+
+def _write(said: str | dict[str, Any] | list[Any]) -> None:
+    """Print text, or one JSON object."""
+    sys.stdout.write((said if isinstance(said, str) else json.dumps(said, allow_nan=False)) + "\n")

@@ -31,8 +31,16 @@ def is_manifest(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_case_manifest(path: Path) -> CaseManifest:
+def read_case_manifest(path: Path, *, files: bool = True) -> CaseManifest:
     r"""Return the rows of a manifest without a fault.
+
+    Parameters
+    ----------
+    path
+        The manifest.
+    files
+        Whether the files that it names must be there. Who asks for ids and labels alone, beside
+        features that were made elsewhere, needs none of them.
 
     Raises
     ------
@@ -52,7 +60,7 @@ def read_case_manifest(path: Path) -> CaseManifest:
     >>> [(row.patient, row.case, row.item) for row in read_case_manifest(folder / "m.csv").rows]
     [('p7', 's1', 's1')]
     """
-    manifest, problems = examine(path)
+    manifest, problems = examine(path, files=files)
     if manifest is None:
         more = len(problems) - 1
         all_of_them = f" ({more} more; see them by: medconsist manifest check {path})"
@@ -76,15 +84,18 @@ def problems_of(path: Path) -> list[Problem]:
     return examine(path)[1]
 
 
-def examine(path: Path) -> tuple[CaseManifest | None, list[Problem]]:
-    """Return the manifest, or None and its faults; raises as `problems_of`."""
+def examine(path: Path, *, files: bool = True) -> tuple[CaseManifest | None, list[Problem]]:
+    """Return the manifest, or None and its faults; raises as `problems_of`.
+
+    Without ``files`` the files that it names need not be there.
+    """
     data = _bytes(path)
     folder = path.resolve().parent
     table = parquet_table(data) if path.suffix.lower() == ".parquet" else csv_table(data)
     problems, rows = list(table.problems), list[KnownRow]()
     if table.header:
         problems += header_problems(table)
-        rows, faults = rows_of(table, folder)
+        rows, faults = rows_of(table, folder, files=files)
         problems += [*faults, *problems_across(rows)]
         if not table.rows and not problems:
             problems.append(problem_at(None, None, "the manifest has a header and no rows."))

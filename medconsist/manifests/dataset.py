@@ -33,8 +33,14 @@ def _below(text: str) -> str:
 
 def _web(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        msg = "an address that begins with https:// or http://, without a user name"
+    parts.port  # noqa: B018  one out of range is refused here
+    if (
+        re.search(r"\s", text)
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.username is not None
+    ):
+        msg = "an address that begins with https:// or http://, without a user name or spaces"
         raise ValueError(msg)
     return text
 

@@ -275,6 +275,7 @@ class _Transfer:
                 if most is not None and file.tell() + len(chunk) > most:
                     msg = f"{self._file.url} brings more than {most:,} bytes; it is another file."
                     raise CorruptInputError(msg)
+                _refuse_bytes(self._target.parent, len(chunk), self._limits)
                 with storage_errors(self._part):
                     file.write(chunk)
             with storage_errors(self._part):

@@ -17,7 +17,8 @@ __all__ = ["Answer", "BrokenError", "GoneError", "open_at"]
 _MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TOO_FAR = 416
 _PART = 206
-_RANGE = re.compile(r"bytes (?P<begin>\d+)-\d+/(?P<total>\d+|\*)")
+_LENGTH = re.compile(r"\d{1,18}")  # Python refuses numbers of thousands of digits
+_RANGE = re.compile(r"bytes (?P<begin>\d{1,18})-\d+/(?P<total>\d{1,18}|\*)")
 
 
 class BrokenError(Exception):
@@ -144,7 +145,7 @@ def _answer(response: Any, asked: int) -> Answer:  # noqa: ANN401  see Answer.bo
     validator = etag if etag.startswith('"') else head.get("Last-Modified")
     if response.status != _PART:
         length = head.get("Content-Length", "")
-        return Answer(0, int(length) if length.isdecimal() else None, validator, response)
+        return Answer(0, int(length) if _LENGTH.fullmatch(length) else None, validator, response)
     found = _RANGE.fullmatch(head.get("Content-Range", ""))
     if found is None or int(found["begin"]) != asked:
         msg = f"the server sends another part than from byte {asked:,} on"

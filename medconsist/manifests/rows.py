@@ -71,7 +71,9 @@ def header_problems(table: Table) -> Iterator[Problem]:
         yield problem_at(HEADER_ROW, "path", "is missing; it names the file of each row.")
 
 
-def rows_of(table: Table, folder: Path) -> tuple[list[KnownRow], list[Problem]]:
+def rows_of(
+    table: Table, folder: Path, *, files: bool = True
+) -> tuple[list[KnownRow], list[Problem]]:
     """Return what is known of each row, and the faults of its cells and its file.
 
     Parameters
@@ -80,6 +82,8 @@ def rows_of(table: Table, folder: Path) -> tuple[list[KnownRow], list[Problem]]:
         Cells; of columns of one name the last counts.
     folder
         Paths are relative to it.
+    files
+        Whether the files must be there.
     """
     rows, problems = list[KnownRow](), list[Problem]()
     for number, cells in table.rows:
@@ -88,7 +92,7 @@ def rows_of(table: Table, folder: Path) -> tuple[list[KnownRow], list[Problem]]:
         known = {name: None if faults[name] else cell for name, cell in row.items()}
         path = _path(known.get("path"), folder)
         if path is not None:
-            faults["path"] = _file_fault(row["path"], path, folder)
+            faults["path"] = _file_fault(row["path"], path, folder) if files else ""
             if not faults["path"] and not row.get("item"):
                 faults["item"] = _stem_fault(path)
         rows.append(KnownRow(number, path, known))

@@ -111,12 +111,16 @@ class Segments:
         return values.gather(0, self.argmax(values))
 
     def argmax(self, values: Float[Tensor, "rows ..."]) -> Int64[Tensor, "sets ..."]:
-        """Return the row of the largest value of each set; among equal ones the first."""
+        """Return the row of the largest value of each set; among equal ones the first.
+
+        A NaN counts as the largest, as in torch.
+        """
         self._check(values)
         shape = values.shape[1:]
         best = self._most(values.detach())
         rows = torch.arange(self.rows, device=values.device).view(-1, *[1] * len(shape))
-        rows = torch.where(values.detach() == self.spread(best), rows, self.rows).expand_as(values)
+        found = (values.detach() == self.spread(best)) | values.isnan()
+        rows = torch.where(found, rows, self.rows).expand_as(values)
         first = rows.new_full((len(self), *shape), self.rows)
         owner = self.owner.view(-1, *[1] * len(shape)).expand_as(values)
         return first.scatter_reduce(0, owner, rows, "amin")

@@ -1,20 +1,23 @@
-"""One stored slide opened for reading: its overview, the regions marked on it, its colour maps."""
+"""One stored slide opened for reading: its overview, what is marked on it, its maps and tiles."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from medconsist.errors import MedconsistError
 from medconsist.results.schema import ArrayRecord, Place, Result
 from medconsist.results.store import StoredResult
+from medconsist.viewing.slide_maps import SLIDE_MAPS
 
-__all__ = ["REGIONS", "Region", "SlideReading", "marked", "open_slide_reading"]
+__all__ = ["REGIONS", "TILES", "Region", "SlideReading", "marked", "open_slide_reading"]
 
 PICTURE_AXES = ("height", "width", "rgb")
 REGION_AXES = ("height", "width")
+TILE_AXES = ("tiles", "height", "width", "rgb")
 OVERVIEW = "overview"
 BLANK = 255  # white, as a slide is where nothing lies
 INK_SHARE = 0.4  # of the colour within a region; its outline is drawn in full
@@ -52,6 +55,15 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
 )
 """Role of a region and how it is drawn, in the order of the legend."""
 
+TILES: Mapping[str, str] = MappingProxyType(
+    {"top_tiles": "Highest tiles", "bottom_tiles": "Lowest tiles"}
+)
+"""Role of tiles that are shown one by one, and their title."""
+
+
+_Kind = Literal["region", "picture", "grid", "tiles"]
+_EXPECTED = {OVERVIEW, *REGIONS, *TILES, *SLIDE_MAPS}
+
 
 @dataclass(frozen=True, eq=False)
 class SlideReading:
@@ -69,6 +81,11 @@ class SlideReading:
         Role to mask on the grid of the overview.
     maps
         Role to picture on the grid of the overview, white where the slide was not looked at.
+    grids
+        Role to numbers on the grid of the overview, NaN where nothing is known; the order is that
+        of the choice.
+    tiles
+        Role to the pictures of single tiles, at their own resolution.
     problems
         One sentence for each array that is not shown.
 
@@ -83,6 +100,8 @@ class SlideReading:
     overview: UInt8[np.ndarray, "height width 3"] | None
     regions: Mapping[str, Bool[np.ndarray, "height width"]]
     maps: Mapping[str, UInt8[np.ndarray, "height width 3"]]
+    grids: Mapping[str, Float32[np.ndarray, "height width"]]
+    tiles: Mapping[str, UInt8[np.ndarray, "tiles tile_height tile_width 3"]]
     problems: tuple[str, ...]
 
     @property
@@ -98,24 +117,37 @@ def open_slide_reading(stored: StoredResult) -> SlideReading:
     """Return the pictures of a slide, verified; a broken one is left out with a sentence."""
     problems: list[str] = []
     records = {record.role: record for record in stored.result.arrays if record.kind == "zarr"}
-    read = {role: _read(stored, role, problems) for role in _wanted(records.values())}
+    kinds = {role: kind for role, record in records.items() if (kind := _kind(record)) is not None}
+    problems += [
+        f"{role} is not drawn: {record.dtype} {' '.join(record.axes)} is no picture."
+        for role, record in records.items()
+        if role not in kinds and (role in _EXPECTED or record.axes == PICTURE_AXES)
+    ]
+    read = {role: array for role in kinds if (array := _read(stored, role, problems)) is not None}
+    tiles = {role: read[role] for role in TILES if role in read and kinds[role] == "tiles"}
     overview, record = read.pop(OVERVIEW, None), records.get(OVERVIEW)
     if overview is None or record is None:
-        return SlideReading(stored.result, record, None, {}, {}, tuple(problems))
-    regions, maps = {}, {}
+        return SlideReading(stored.result, record, None, {}, {}, {}, tiles, tuple(problems))
+    placed: dict[_Kind, dict[str, np.ndarray]] = {"region": {}, "picture": {}, "grid": {}}
     for role, array in read.items():
-        if array is None:
+        kind = kinds[role]
+        if kind == "tiles":
             continue
         if not _comparable(records[role], record):
             problems.append(f"{role} is not drawn: where it lies on the overview is unknown.")
             continue
-        placed = _on_grid(array, records[role].place, record.place, overview.shape[:2])
-        if placed.dtype == np.bool_:
-            regions[role] = placed
-        else:
-            maps[role] = placed
-    ordered = {role: regions[role] for role in REGIONS if role in regions}
-    return SlideReading(stored.result, record, overview, ordered, maps, tuple(problems))
+        own, other = records[role].place, record.place
+        placed[kind][role] = _on_grid(array, own, other, overview.shape[:2])
+    return SlideReading(
+        stored.result,
+        record,
+        overview,
+        _ordered(placed["region"], REGIONS),
+        placed["picture"],
+        _ordered(placed["grid"], SLIDE_MAPS),
+        tiles,
+        tuple(problems),
+    )
 
 
 def marked(
@@ -132,21 +164,26 @@ def marked(
     return np.floor(picture + 0.5).astype(np.uint8)
 
 
-def _wanted(records: Iterable[ArrayRecord]) -> list[str]:
-    held = list(records)
-    pictures = [record.role for record in held if record.axes == PICTURE_AXES]
-    masks = [record.role for record in held if record.role in REGIONS]
-    return [*pictures, *masks]
+def _kind(record: ArrayRecord) -> _Kind | None:
+    """Return how an array is drawn; None if it is nothing to look at."""
+    said = record.dtype, record.axes
+    if record.role in REGIONS:
+        return "region" if said == ("bool", REGION_AXES) else None
+    if record.role == OVERVIEW:
+        return "picture" if said == ("uint8", PICTURE_AXES) else None
+    if record.role in TILES:
+        return "tiles" if said == ("uint8", TILE_AXES) else None
+    if said == ("float32", REGION_AXES):
+        return "grid"
+    return "picture" if said == ("uint8", PICTURE_AXES) else None
+
+
+def _ordered(found: Mapping[str, np.ndarray], known: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the known ones in their order, then the others."""
+    return {role: found[role] for role in dict.fromkeys([*known, *found]) if role in found}
 
 
 def _read(stored: StoredResult, role: str, problems: list[str]) -> np.ndarray | None:
-    record = stored.record(role)
-    wanted = ("bool", REGION_AXES) if role in REGIONS else ("uint8", PICTURE_AXES)
-    if (record.dtype, record.axes) != wanted:
-        problems.append(
-            f"{role} is not drawn: {record.dtype} {' '.join(record.axes)} is no picture."
-        )
-        return None
     try:
         array = stored.array(role)
     except MedconsistError as error:
@@ -176,8 +213,15 @@ def _on_grid(
         inside.append((index >= 0) & (index < array.shape[axis]))
         taken.append(np.clip(index, 0, array.shape[axis] - 1))
     placed = array[np.ix_(*taken)]
-    placed[~(inside[0][:, None] & inside[1][None, :])] = BLANK if placed.ndim > 2 else False
+    placed[~(inside[0][:, None] & inside[1][None, :])] = _blank(placed)
     return placed
+
+
+def _blank(array: np.ndarray) -> float | int:
+    """Return what stands where nothing lies: no region, white, or no number."""
+    if array.dtype == np.bool_:
+        return False
+    return BLANK if array.dtype == np.uint8 else np.nan
 
 
 def _outline(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:

@@ -3,7 +3,7 @@
 Usage: ``python kill_loop.py --folder F [--engine local] [--work toy|slides|scans] [--cases N]
 [--every SECONDS] [--seed N] [--kills N] [--drivers N]``. Prints one JSON object: kills, what is
 left, and whether keys and array hashes are those of an undisturbed run. With ``--kills`` the
-results are removed and made again until so many workers were killed.
+results are removed and made again until so many workers were killed, and no more are.
 """
 
 import argparse
@@ -146,6 +146,8 @@ def disturbed(asked: Any, dice: random.Random, kills: dict[str, int]) -> int | N
             driver.wait()
             kills["drivers"] += 1
             return None
+        if 0 < asked.kills <= kills["workers"]:
+            continue  # enough: this driver comes to its end
         victims = workers(WORKER[asked.engine])
         if asked.engine == "slurm" and dice.random() < TASKS:
             victims = workers(TASK)

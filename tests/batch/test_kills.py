@@ -202,8 +202,8 @@ def test_memory_that_ran_out_is_tried_again_while_nothing_else_runs(tmp_path: Pa
 
 
 def test_kills_of_workers_and_of_the_driver_change_no_byte(tmp_path: Path) -> None:
-    said = loop(tmp_path, "--work", "toy", "--cases", 30, "--every", 0.8, "--seed", 1)
-    assert said["kills_of_workers"]
+    said = loop(tmp_path, "--work", "toy", "--cases", 30, "--every", 0.8, "--seed", 1, "--kills", 3)
+    assert said["kills_of_workers"] == 3
     assert said["kills_of_drivers"] == 1
     assert (said["exit_code"], said["results"], said["equal"]) == (0, 30, True)
     assert said["left_workers"] == 0

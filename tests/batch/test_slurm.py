@@ -84,9 +84,12 @@ def test_a_line_that_was_cut_off_hides_no_other_one(tmp_path: Path) -> None:
     assert begun(events) == {"a", "b"}
 
 
+@pytest.mark.parametrize("linger", ["0", "0.3"])
 def test_a_preempted_task_goes_back_to_the_queue_and_carries_on(
-    fake_slurm: FakeSlurm, tmp_path: Path
+    fake_slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linger: str
 ) -> None:
+    # SLURM ends all of the task, and so the scontrol that asked for it, if that is still there.
+    monkeypatch.setenv("FAKE_SLURM_LINGER", linger)
     preempting = when_it_hangs(tmp_path, "scancel 100 --signal USR2")
     told = run(tmp_path, engine(time_min=600), and_one_that_hangs_once(tmp_path))
     assert preempting.wait() == 0

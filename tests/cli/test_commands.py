@@ -93,6 +93,9 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     outcome = reconstruct_file(Job(input=scan, out=tmp_path / "results", reconstruction=settings))
     monkeypatch.setattr("medconsist.mri.demo.run_demo", lambda *_, **__: outcome)
     monkeypatch.setattr("medconsist.wsi.demo.SLIDES", {"drawn": SlideConfig(width=768, height=768)})
+    monkeypatch.setattr("medconsist.wsi.mil.demo.TRAIN", 4)
+    monkeypatch.setattr("medconsist.wsi.mil.demo.VALIDATION", 4)
+    monkeypatch.setattr("medconsist.wsi.mil.demo.SMALL", SlideConfig(width=512, height=512))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     text = program("demo", "--out", tmp_path).out
@@ -103,7 +106,12 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     assert rest == ["view", "--results", str(tmp_path / "results")]
     assert said["mri"]["result"] in text.splitlines()
     (slide,) = said["wsi"]["results"]
-    assert slide["result"] == text.splitlines()[-4]
+    assert slide["result"] in text.splitlines()
+    (predicted,) = said["mil"]["predicted"]
+    assert predicted["fresh"] is False  # the first call made it
+    assert f"  {predicted['folder']}" in text.splitlines()
+    assert any(note.startswith("Cannot assess") for note in predicted["notes"])  # of 4 patients
+    assert text.splitlines()[-4] == said["mil"]["model"]
 
 
 def test_evaluation_without_a_reference_is_refused(

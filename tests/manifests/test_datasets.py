@@ -78,6 +78,8 @@ def test_a_file_of_ones_own_is_read_by_its_name(tmp_path: Path) -> None:
         (SOUND + FILE.replace('"a.svs"', '"../a.svs"'), r"files\.0\.path"),
         (SOUND + FILE.replace('"a.svs"', '"/a.svs"'), r"files\.0\.path"),
         (SOUND + FILE.replace('"a.svs"', '".a.svs"'), r"files\.0\.path"),
+        (SOUND + FILE.replace("org/", "org:99999/"), r"files\.0\.url"),
+        (SOUND + FILE.replace("org/", "org/ "), r"files\.0\.url"),
         (SOUND + FILE + 'sha256 = "abc"', r"files\.0\.sha256"),
         (SOUND + FILE + "bytes = -1", r"files\.0\.bytes"),
         (SOUND + FILE + FILE, "two files would be a.svs"),

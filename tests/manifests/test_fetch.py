@@ -37,6 +37,8 @@ class Server:
     lengths: bool = True
     change: bytes | None = None  # the file after its first answer
     asked: list[tuple[str | None, str | None]] = field(default_factory=list)
+    elsewhere: str | None = None  # where it sends everybody
+    says: str = ""  # instead of the length
     url: str = ""
 
     def file(self, path: str = "a.bin", **words: Any) -> DatasetFile:
@@ -66,12 +68,18 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(416)
             return
         body = state.data[begin:]
+        if state.elsewhere is not None:
+            self.send_response(302)
+            self.send_header("Location", state.elsewhere)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(206 if begin else 200)
         if begin:
             whole = len(state.data)
             self.send_header("Content-Range", f"bytes {begin}-{whole - 1}/{whole}")
         if state.lengths:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", state.says or str(len(body)))
         if state.etag is not None:
             self.send_header("ETag", state.etag)
         self.send_header("Connection", "close")
@@ -240,6 +248,31 @@ def test_a_disk_without_room_is_refused_before_anything_is_asked(
     with pytest.raises(StorageError, match="GB are to come"):
         server.fetch(tmp_path, server.file(bytes=much))
     assert server.asked == []
+
+
+def test_a_stream_without_end_leaves_the_space_that_is_to_be_left(
+    server: Server, tmp_path: Path
+) -> None:
+    server.lengths = False
+    spare = FetchLimits(wait_s=0, spare_bytes=2 * shutil.disk_usage(tmp_path).total)
+    with pytest.raises(StorageError, match="shall be left"):
+        server.fetch(tmp_path, server.file(bytes=None), limits=spare)
+
+
+def test_nothing_but_the_web_is_read_wherever_the_server_sends_to(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_bytes(DATA)
+    server.elsewhere = f"file://{tmp_path}/secret"
+    with pytest.raises(RefusedInputError, match="the server says 302"):
+        server.fetch(tmp_path)
+    assert not (tmp_path / "a.bin").exists()
+
+
+def test_a_length_of_thousands_of_digits_is_no_length(server: Server, tmp_path: Path) -> None:
+    server.says = "9" * 5000
+    server.fetch(tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("code", [403, 404])

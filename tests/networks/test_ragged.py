@@ -182,3 +182,10 @@ def test_a_gpu_gives_what_the_cpu_gives(
     values = torch.randn(segments.rows, 3, generator=generator, dtype=torch.float64)
     result = getattr(segments.to("cuda"), name)(values.cuda())
     torch.testing.assert_close(result.cpu(), getattr(segments, name)(values))
+
+
+@pytest.mark.parametrize("sizes", [[4], [2, 2]])
+def test_a_nan_is_the_largest_as_in_torch(sizes: list[int]) -> None:
+    segments, values = Segments.of_sizes(sizes), torch.tensor([torch.inf, torch.nan, 1.0, 0.0])
+    assert segments.argmax(values).tolist() == [[1], [1, 2]][len(sizes) - 1]
+    assert bool(segments.max(values)[0].isnan())

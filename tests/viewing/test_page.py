@@ -16,7 +16,7 @@ from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.numbers import image_title
 from medconsist.viewing.slide_reading import REGIONS
 from tests.viewing.conftest import REASON, network_second
-from tests.viewing.slides import damage, embed_small
+from tests.viewing.slides import damage, embed_small, predict_small
 
 WriteResult = Any
 SCORE = Score(name="share", value=0.1, unit="1", n=9, meaning="A share.")
@@ -387,6 +387,61 @@ def test_a_damaged_picture_of_a_slide_leaves_the_others(
     assert pane_titles(app) == left.get(role, ["Overview", "Regions", "Feature colours"])
     assert NOTICE in words(app)
     assert "What the measurement says" in words(app)
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide that a model was asked about, with too few validation patients to answer."""
+    root: Path = tmp_path_factory.mktemp("predicted") / "results"
+    embed_small(root)
+    predict_small(root, patients=4)
+    return root
+
+
+def test_a_prediction_says_its_doubts_before_its_numbers(
+    predicted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = words(opened(predicted, monkeypatch))
+    assert "cannot be assessed: see the reasons" in shown
+    doubt, said = shown.index("Cannot assess: "), shown.index("Probabilities of the case")
+    assert doubt < said
+    assert shown.count("Cannot assess: ") == 1
+    assert "sensitivity 0.90 of 10" in shown
+    assert "It is no finding." in shown
+    assert "simulated, not a person" in shown
+    assert NOTICE in shown
+
+
+def test_every_map_of_a_prediction_is_chosen_with_its_legend_and_caution(
+    predicted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(predicted, monkeypatch)
+    titles = next(box for box in app.selectbox if box.label == "Map").options
+    assert titles[0] == "Tile probability: tumour"
+    assert len(titles) == 4
+    for title in titles:
+        next(box for box in app.selectbox if box.label == "Map").select(title).run()
+        assert pane_titles(app)[:3] == ["Overview", "Regions", title]
+        assert "No colour: no tile was used there." in words(app)
+        assert 'class="mc-ends"' in words(app)
+    assert "colours of two slides do not compare" in words(app)
+
+
+def test_the_highest_and_lowest_tiles_of_a_prediction_are_shown(
+    predicted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(predicted, monkeypatch)
+    assert pane_titles(app)[-2:] == ["Highest tiles", "Lowest tiles"]
+    assert [image.alt for image in images(app)][-2:] == ["Highest tiles", "Lowest tiles"]
+
+
+def test_the_features_of_a_prediction_stay_reachable(
+    predicted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(predicted, monkeypatch)
+    older = app.selectbox(key="key biopsy").options[1]
+    app.selectbox(key="key biopsy").select(older).run()
+    assert pane_titles(app) == ["Overview", "Regions", "Feature colours"]
 
 
 def images(app: AppTest) -> list[Any]:

@@ -19,11 +19,12 @@ from medconsist.results.store import ResultStore
 from medconsist.viewing.launch import command
 from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.reading import Reading, open_reading
+from medconsist.viewing.slide_maps import draw_slide_map, slide_map
 from medconsist.viewing.slide_reading import marked, open_slide_reading
 from medconsist.viewing.trust_maps import draw_map, style_of
 from medconsist.viewing.windowing import to_uint8
 from tests.viewing.conftest import REASON, network_second
-from tests.viewing.slides import embed_small
+from tests.viewing.slides import embed_small, predict_small
 
 pytestmark = pytest.mark.browser
 
@@ -41,6 +42,8 @@ def root(write_result: WriteResult, tmp_path_factory: pytest.TempPathFactory) ->
     network["fields"]["patient"] = "p-99"
     write_result(folder, "scan-3", **network)
     embed_small(folder)
+    embed_small(folder, "asked", case="asked")
+    predict_small(folder, "asked")
     return folder
 
 
@@ -266,7 +269,7 @@ def luminance(colour: np.ndarray) -> float:
 def slide_page(browser: Browser, address: str) -> Iterator[Watched]:
     """The page of a slide, of a study of its own."""
     watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
-    watched.page.goto(f"{address}/?study=wsi")
+    watched.page.goto(f"{address}/?study=wsi&case=biopsy")
     for title in ("Overview", "Regions", "Feature colours"):
         expect(pane(watched.page, f"{title} of the slide")).to_be_visible(timeout=WAIT_MS)
     yield watched
@@ -310,3 +313,31 @@ def test_a_region_of_a_slide_is_switched_off(slide_page: Watched, root: Path) ->
     drawn = pixels(slide_page, "Regions of the slide")
     assert (drawn == marked(shown.overview, left)).all()
     assert slide_page.errors == []
+
+
+def test_a_map_of_a_prediction_is_drawn_pixel_for_pixel_and_chosen_by_keyboard(
+    browser: Browser, address: str, root: Path
+) -> None:
+    watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
+    watched.page.goto(f"{address}/?study=wsi&case=asked")
+    shown = open_slide_reading(ResultStore(root, "wsi").read("asked"))
+    assert shown.overview is not None
+
+    def expected(role: str, opacity: float) -> np.ndarray:
+        assert shown.overview is not None
+        style, values = slide_map(role), shown.grids[role]
+        return draw_slide_map(shown.overview, values, style, opacity=opacity)
+
+    first = pixels(watched, "Tile probability: tumour of the slide")
+    assert (first == expected("instance_probability", 0.7)).all()
+    watched.page.get_by_role("combobox", name="Map").focus()
+    watched.page.keyboard.type("Attention")
+    watched.page.keyboard.press("Enter")
+    second = pixels(watched, "Attention of the slide")
+    assert (second == expected("attention", 0.7)).all()
+    assert (first != second).any()
+    expect(pane(watched.page, "Highest tiles")).to_be_visible()
+    own = (address, address.replace("http", "ws"), "data:", f"blob:{address}")
+    assert [url for url in watched.requests if not url.startswith(own)] == []
+    assert watched.errors == []
+    watched.page.close()

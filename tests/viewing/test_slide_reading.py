@@ -10,7 +10,7 @@ from medconsist.results.schema import Place, ResultFields, Times
 from medconsist.results.store import ResultStore, StoredResult
 from medconsist.viewing.slide_reading import REGIONS, marked, open_slide_reading
 from tests.viewing.conftest import START
-from tests.viewing.slides import damage, embed_small
+from tests.viewing.slides import damage, embed_small, predict_small
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,13 @@ WriteSlide = Any
 def write_slide_result(tmp_path: Path) -> WriteSlide:
     """Write pictures of an asymmetric overview with the places that are asked for."""
 
-    def write(place: Place | None, shape: tuple[int, int], **facts: Any) -> StoredResult:
+    def write(
+        place: Place | None,
+        shape: tuple[int, int],
+        *,
+        numbers: dict[str, tuple[np.ndarray, Place]] | None = None,
+        **facts: Any,
+    ) -> StoredResult:
         store = ResultStore(tmp_path, "wsi")
         times = Times(started=START, finished=START)
         fields = ResultFields(
@@ -66,6 +72,8 @@ def write_slide_result(tmp_path: Path) -> WriteSlide:
         with store.draft("a", fields.key) as draft:
             draft.add_array("overview", picture, axes=axes, place=at((0, 0), (16, 16)), **facts)
             draft.add_array("colours", own, axes=axes, place=place)
+            for role, (values, where) in (numbers or {}).items():
+                draft.add_array(role, values, axes=axes[:2], place=where)
             draft.finish(fields)
         return store.read("a", fields.key)
 
@@ -152,3 +160,50 @@ def test_marks_leave_the_picture_below_and_say_where_they_are() -> None:
     assert (tissue[4, 4] == 200).all()
     assert (pen[4, 4] != 200).any()
     assert (marked(picture, {"pen": mask, "tissue": mask})[rim] == REGIONS["tissue"].colour).all()
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory: pytest.TempPathFactory) -> StoredResult:
+    root = tmp_path_factory.mktemp("predicted") / "results"
+    embed_small(root)
+    return predict_small(root)
+
+
+def test_a_map_of_numbers_lies_on_the_pixels_of_its_tiles(predicted: StoredResult) -> None:
+    reading = open_slide_reading(predicted)
+    assert list(reading.grids) == ["instance_probability", "attention", "novelty", "disagreement"]
+    assert reading.overview is not None
+    each = 64 // 8  # a tile of 64 px at 1 um/px, a pixel of 8 um
+    for role, grid in reading.grids.items():
+        wanted = np.kron(predicted.array(role), np.ones((each, each), dtype=np.float32))
+        np.testing.assert_array_equal(grid, wanted)
+        assert np.isnan(grid).any()
+        assert grid.shape == reading.overview.shape[:2]
+
+
+def test_tiles_are_shown_as_they_are_stored(predicted: StoredResult) -> None:
+    reading = open_slide_reading(predicted)
+    assert list(reading.tiles) == ["top_tiles", "bottom_tiles"]
+    for role, tiles in reading.tiles.items():
+        assert (tiles == predicted.array(role)).all()
+
+
+def test_numbers_of_a_map_are_unknown_where_its_grid_ends(write_slide_result: WriteSlide) -> None:
+    numbers = {"attention": (np.ones((2, 3), dtype=np.float32), at((32, 48), (32, 32)))}
+    grid = open_slide_reading(write_slide_result(None, (3, 4), numbers=numbers)).grids["attention"]
+    inside = np.zeros((12, 20), dtype=bool)
+    inside[2:6, 3:9] = True
+    np.testing.assert_array_equal(np.isfinite(grid), inside)
+
+
+@pytest.mark.parametrize("role", ["attention", "top_tiles"])
+def test_a_damaged_map_leaves_the_others(role: str, tmp_path: Path) -> None:
+    embed_small(tmp_path / "results")
+    stored = predict_small(tmp_path / "results")
+    whole = open_slide_reading(stored)
+    damage(tmp_path / "results", stored, role)
+    reading = open_slide_reading(stored)
+    (problem,) = reading.problems
+    assert problem.startswith(f"{role} is not shown, the stored bytes are at fault.")
+    assert set(whole.grids) - set(reading.grids) == {role} & {"attention"}
+    assert set(whole.tiles) - set(reading.tiles) == {role} & {"top_tiles"}

@@ -14,7 +14,7 @@ from medconsist.results.store import ResultStore, StoredResult
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.bags.bag_file import read_bag
 
-__all__ = ["BAG_ROLE", "BagEntry", "CaseBag", "bags_of", "case_bag", "current_bags"]
+__all__ = ["BAG_ROLE", "BagEntry", "CaseBag", "bags_of", "case_bag", "current_bags", "only_current"]
 
 BAG_ROLE = "bag"
 
@@ -212,7 +212,12 @@ def current_bags(root: Path, study: str, *, encoder_sha256: str | None = None) -
     CorruptResultError
         As :func:`bags_of`, or a pointer to the current result is damaged.
     """
-    entries, store = bags_of(root, study, encoder_sha256=encoder_sha256), ResultStore(root, study)
+    entries = bags_of(root, study, encoder_sha256=encoder_sha256)
+    return only_current(entries, ResultStore(root, study))
+
+
+def only_current(entries: Sequence[BagEntry], store: ResultStore) -> list[BagEntry]:
+    """Return, of some bags of a study, what `current_bags` returns of all."""
     shown = {case: _shown(store, case) for case in {entry.case for entry in entries}}
 
     def is_shown(entry: BagEntry) -> bool:

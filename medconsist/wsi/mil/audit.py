@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
-from medconsist.errors import MedconsistError, RefusedInputError
+from medconsist.errors import CorruptResultError, RefusedInputError
 from medconsist.manifests.cases import CaseManifest
 from medconsist.manifests.split import read_split
 from medconsist.wsi.mil.cohort import Cohort
@@ -160,10 +160,16 @@ def copies_across(
 
 
 def split_unaltered(path: Path, manifest: CaseManifest) -> Finding:
-    """Say whether a split is as it was frozen, nobody in two parts, and still of its manifest."""
+    """Say whether a split is as it was frozen, nobody in two parts, and still of its manifest.
+
+    Raises
+    ------
+    MissingInputError
+        There is no such split.
+    """
     try:
         split = read_split(path, manifest)
-    except MedconsistError as error:
+    except (RefusedInputError, CorruptResultError) as error:
         return Finding(name="split", passed=False, sentence=str(error))
     sentence = f"The split is as it was frozen (sha256 {split.sha256[:8]}), and its manifest too."
     return Finding(name="split", passed=True, sentence=sentence)

@@ -65,15 +65,18 @@ class SpaceRecord(Record):
             Names what differs.
         """
         for slide in bag.bags:
-            other = SpaceRecord.of(slide.header, slide.dim)
-            for name in type(self).model_fields:
-                mine, theirs = getattr(self, name), getattr(other, name)
-                if mine is not None and mine != theirs:
-                    msg = (
-                        f"slide {slide.header.slide} has {name} {_short(theirs)}; the model was "
-                        f"trained with {_short(mine)}. Embed the slide as for training."
-                    )
-                    raise RefusedInputError(msg)
+            for name, theirs in self.unlike(slide.header, slide.dim).items():
+                msg = (
+                    f"slide {slide.header.slide} has {name} {_short(theirs)}; the model was "
+                    f"trained with {_short(getattr(self, name))}. Embed the slide as for training."
+                )
+                raise RefusedInputError(msg)
+
+    def unlike(self, header: BagHeader, dim: int) -> dict[str, Any]:
+        """Return what of a bag is another than the model's, by name; empty: it fits."""
+        theirs = dict(SpaceRecord.of(header, dim))
+        mine = {name: value for name, value in self if value is not None}
+        return {name: theirs[name] for name, value in mine.items() if theirs[name] != value}
 
 
 class OperatingPointRecord(Record):
@@ -90,7 +93,7 @@ class OperatingPointRecord(Record):
     sensitivity, specificity
         There; they flatter a little, as the threshold was chosen on the same cases.
     n_positive, n_negative
-        Cases there.
+        Patients there.
 
     Examples
     --------

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.errors import RefusedInputError
 
 __all__ = ["BagInfo", "BagSource", "Cohort", "InMemoryBags"]
@@ -137,7 +138,8 @@ class Cohort:
     Raises
     ------
     RefusedInputError
-        No bag, a case twice, or a label that is none of the classes.
+        No bag, a case or a bag twice, a bag that is not in the source, or a label that is none of
+        the classes.
 
     Examples
     --------
@@ -160,11 +162,13 @@ class Cohort:
             for info in self.infos
             if info.label is not None and not 0 <= info.label < len(self.classes)
         ]
-        if not cases or len(cases) != len(self.numbers) or twice or wrong:
+        numbers = set(self.numbers)
+        strange = len(numbers) < len(self.numbers) or not numbers <= set(range(len(self.source)))
+        if not cases or len(cases) != len(self.numbers) or twice or wrong or strange:
             msg = (
                 f"got {len(self.numbers)} bags and {len(cases)} cases, twice: {twice[:5]}, with "
                 f"labels other than 0 to {len(self.classes) - 1}: {wrong[:5]}. A cohort needs one "
-                "or more bags, each of its own case."
+                f"or more of the {len(self.source)} bags of its source, each of its own case."
             )
             raise RefusedInputError(msg)
 
@@ -205,6 +209,11 @@ class Cohort:
     def patients(self) -> tuple[str, ...]:
         """The patient of each bag."""
         return tuple(info.patient for info in self.infos)
+
+    @property
+    def cases_sha256(self) -> str:
+        """The sha256 of the cases, whatever their order and labels."""
+        return sha256_of_bytes(canonical_json(sorted(info.case for info in self.infos)))
 
     def part(self, bags: Sequence[int]) -> "Cohort":
         """Return the cohort of these bags, by their number in this one."""

@@ -1,21 +1,27 @@
 """What the commands on models of bags share: bags, labels, split, and where all that came from."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
-
-from torch import Generator
+from typing import get_args
 
 from medconsist.errors import RefusedInputError
 from medconsist.manifests.case_manifest import read_case_manifest
 from medconsist.manifests.cases import CaseManifest
 from medconsist.training.draws import generator_for
+from medconsist.wsi.bags.header import EncoderRecord
 from medconsist.wsi.mil.assumption import assumption_tests
-from medconsist.wsi.mil.audit import Finding, copies_across, patients_apart, sites_apart
-from medconsist.wsi.mil.card import SpaceRecord
+from medconsist.wsi.mil.audit import (
+    Finding,
+    copies_across,
+    patients_apart,
+    sites_apart,
+    split_unaltered,
+)
+from medconsist.wsi.mil.card import MilCard, SpaceRecord
 from medconsist.wsi.mil.cohort import Cohort
-from medconsist.wsi.mil.feature_bags import feature_bags
+from medconsist.wsi.mil.feature_bags import Unit, feature_bags
 from medconsist.wsi.mil.methods import MethodChoice
 from medconsist.wsi.mil.models.choice import MODELS, make_model
 from medconsist.wsi.mil.sealed import SealedParts, sealed_parts
@@ -23,9 +29,9 @@ from medconsist.wsi.mil.site_probe import label_by_site, shortcut, site_from_fea
 from medconsist.wsi.mil.sources import CaseSource, Classes, StudyBags, study_bags
 from medconsist.wsi.mil.training_run import Provenance
 
-__all__ = ["Desk", "Unit", "assumption_lines", "audit_of"]
+__all__ = ["Desk", "assumption_lines", "audit_of"]
 
-Unit = Literal["tile", "slide", "case"]
+_DIGITS = 12  # of a sha256, as people compare them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +89,8 @@ class Desk:
 
     @cached_property
     def rows(self) -> CaseManifest:
-        """The manifest, checked."""
-        return read_case_manifest(self.manifest)
+        """The manifest, checked; the slides themselves are not needed."""
+        return read_case_manifest(self.manifest, files=False)
 
     @cached_property
     def source(self) -> CaseSource:
@@ -127,16 +133,56 @@ class Desk:
             return SpaceRecord.of(self.source.opened(0).bags[0].header, self.source.dim)
         return SpaceRecord(dim=self.source.dim)
 
+    @property
+    def origin(self) -> str:
+        """Where the features come from, in words."""
+        return f"study {self.study}" if self.features is None else f"file {self.features.name}"
+
     def provenance(self, *, tests: tuple[str, ...] = ()) -> Provenance:
         """Return where all this comes from, for a card."""
-        study = f"study {self.study}" if self.features is None else f"file {self.features.name}"
         return Provenance(
             space=self.space,
-            study=study,
+            study=self.origin,
             split_sha256=self.parts.split.sha256,
             fold=self.round,
             tests=tests,
         )
+
+    def require(self, card: MilCard, *, model: Path) -> None:
+        """Refuse a model of another split, round, classes or features than these.
+
+        Parameters
+        ----------
+        card
+            Of the model.
+        model
+            Its folder, for the sentence.
+
+        Raises
+        ------
+        RefusedInputError
+            Names what differs. A model of another split may have been trained on these cases.
+        """
+        was = {
+            "split": card.split_sha256,
+            "round": card.fold,
+            "classes": card.classes,
+            **dict(card.space),
+        }
+        here = {
+            "split": self.parts.split.sha256,
+            "round": self.round,
+            "classes": self.classes,
+            **dict(self.space),
+        }
+        for name, value in was.items():
+            if value != here[name]:
+                msg = (
+                    f"{model} was trained with {name} {_short(value)}, and here it is "
+                    f"{_short(here[name])}; give split, round, classes and features as they were "
+                    "for its training."
+                )
+                raise RefusedInputError(msg)
 
 
 def assumption_lines(choice: MethodChoice, *, seed: int) -> tuple[str, ...]:
@@ -157,25 +203,52 @@ def assumption_lines(choice: MethodChoice, *, seed: int) -> tuple[str, ...]:
 def audit_of(desk: Desk, *, seed: int = 0) -> tuple[Finding, ...]:
     """Return everything that can be found without labels of the test.
 
-    Patients and sites across parts, near-duplicate slides, and whether the site can be told from
-    the features and goes with the label. What needs two sites is left out where there is one.
+    The split as it was frozen; patients and sites across parts, near-duplicate slides, and whether
+    the site can be told from the features and goes with the label. Where the split is altered
+    nothing else is looked at; what cannot be judged is a warning that says why.
+
+    Raises
+    ------
+    MedconsistError
+        Split, manifest or features are not there, or cannot be read.
     """
+    split = split_unaltered(desk.split, desk.rows)
+    if not split.passed:
+        return (split,)
     parts = desk.parts.by_name
-    findings = [patients_apart(parts), copies_across(parts)]
     sites = sites_apart(parts)
-    seen = [info for cohort in (desk.parts.train, desk.validation) for info in cohort.infos]
-    if len({info.site for info in seen if info.site is not None}) > 1:
-        everything = Cohort(
-            desk.source,
-            tuple(n for cohort in parts.values() for n in cohort.numbers),
-            tuple(info for cohort in parts.values() for info in cohort.infos),
-            desk.classes,
-        )
-        probe = site_from_features(everything, generator=_numbers(seed, 0))
-        association = label_by_site(seen, generator=_numbers(seed, 1))
-        findings += [sites, probe, association, shortcut(probe, association, sites)]
-    return tuple(findings)
+    return (
+        split,
+        patients_apart(parts),
+        copies_across(parts),
+        sites,
+        *_site_findings(desk, sites, seed),
+    )
 
 
-def _numbers(seed: int, place: int) -> Generator:
-    return generator_for(seed, place)
+def _short(value: object) -> str:
+    if isinstance(value, EncoderRecord):
+        return f"{value.name} ({_short(value.sha256)}, {value.precision})"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "unknown" if value is None else str(value)[:_DIGITS]
+
+
+def _site_findings(desk: Desk, sites: Finding, seed: int) -> Iterator[Finding]:
+    """Yield what a probe says of the sites, and whether they are a shortcut to the label."""
+    parts = desk.parts.by_name
+    everything = Cohort(
+        desk.source,
+        tuple(number for cohort in parts.values() for number in cohort.numbers),
+        tuple(info for cohort in parts.values() for info in cohort.infos),
+        desk.classes,
+    )
+    try:
+        probe = site_from_features(everything, generator=generator_for(seed, 0))
+        # of the test no label is known here, so that it is left out
+        association = label_by_site(everything.infos, generator=generator_for(seed, 1))
+    except RefusedInputError as error:
+        sentence = f"Whether the site is a shortcut to the label cannot be judged: {error}"
+        yield Finding(name="shortcut", passed=False, sentence=sentence, weight="warning")
+        return
+    yield from (probe, association, shortcut(probe, association, sites))

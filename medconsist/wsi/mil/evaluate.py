@@ -1,7 +1,7 @@
 """How a trained model does on cases it was not trained on: figures by patient, with intervals."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medconsist import RESEARCH_USE_ONLY
 from medconsist.errors import RefusedInputError
-from medconsist.metrics.calibration import brier_score, reliability, top_label
+from medconsist.metrics.calibration import brier_score, log_loss, reliability, top_label
 from medconsist.metrics.classification import (
     area_under_roc,
     average_precision,
@@ -28,7 +28,7 @@ from medconsist.training.draws import generator_for
 from medconsist.wsi.mil.card import MilCard
 from medconsist.wsi.mil.cohort import Cohort
 from medconsist.wsi.mil.objective import all_bags
-from medconsist.wsi.mil.predictor import Predictor
+from medconsist.wsi.mil.predictor import Predictor, tempered
 
 __all__ = ["CaseAnswers", "Comparison", "Evaluation", "answers_of", "compare", "evaluate"]
 
@@ -94,9 +94,9 @@ class CaseAnswers:
         With two classes a patient is positive if any case is, and as probable as the most probable
         one. With more, the class of the patient is the highest of the cases'.
         """
-        chosen, labels = list[int](), list[int]()
-        for number in range(int(self.owner.max()) + 1):
-            rows = (self.owner == number).nonzero()[:, 0]
+        chosen, labels, owner = list[int](), list[int](), self.owner
+        for number in range(len(set(self.patients))):
+            rows = (owner == number).nonzero()[:, 0]
             chosen.append(int(rows[self.probabilities[rows, -1].argmax()]))
             labels.append(int(self.labels[rows].max()))
         return CaseAnswers(
@@ -129,8 +129,8 @@ class Evaluation:
 
     Examples
     --------
-    >>> Evaluation(method="abmil", part="test", cases=0, patients=0, positives=0).exit_code
-    0
+    >>> Evaluation(method="abmil", part="test", cases=2, patients=1, positives=1).figures
+    {}
     """
 
     method: str
@@ -142,11 +142,10 @@ class Evaluation:
     figures: dict[str, Estimate] = field(default_factory=dict)
     operating: OperatingReport | None = None
     sentences: tuple[str, ...] = ()
-    exit_code: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return asdict(self)
+        return {"said": RESEARCH_USE_ONLY, **asdict(self)}
 
     @property
     def text(self) -> str:
@@ -223,12 +222,10 @@ def answers_of(predictor: Predictor, cohort: Cohort) -> CaseAnswers:
         )
         raise RefusedInputError(msg)
     labels = cohort.labels  # refused before anything is computed
-    said = [
-        predictor.probabilities(output).cpu().double()
-        for _, output in all_bags(predictor.network, cohort)
-    ]
-    cases = tuple(info.case for info in cohort.infos)
-    return CaseAnswers(torch.cat(said), labels, cohort.patients, cases)
+    said = torch.cat([o.probabilities.cpu() for _, o in all_bags(predictor.network, cohort)])
+    # in float64, as the threshold was chosen: a temperature below 1 makes ties in float32
+    said = tempered(said.double(), predictor.card.temperature)
+    return CaseAnswers(said, labels, cohort.patients, tuple(info.case for info in cohort.infos))
 
 
 def evaluate(
@@ -259,8 +256,9 @@ def evaluate(
     """
     patients = answers.by_patient()
     positive = patients.labels == patients.classes - 1
-    both = 0 < int(positive.sum()) < len(positive)
-    units = Units(of_row=answers.owner, name=_UNIT, stratum=_strata(answers, patients))
+    # a class of cases that is no patient's would be missing in some resamples
+    every = len(torch.unique(patients.labels)) == patients.classes
+    units = Units(of_row=answers.owner, name=_UNIT, stratum=patients.labels[answers.owner])
     figures = {
         name: bootstrap(
             partial(figure, answers),
@@ -268,9 +266,10 @@ def evaluate(
             generator=generator_for(seed, number),
             plan=_PLAN,
         )
-        for number, (name, figure) in enumerate(_figures(answers, both=both).items())
+        for number, (name, figure) in enumerate(_figures(answers.classes, every=every).items())
     }
-    two = answers.classes == _TWO and both
+    two = answers.classes == _TWO and every
+    operating = _judged(card, patients, part) if two else None
     score = patients.probabilities[:, -1]
     return Evaluation(
         method=card.method,
@@ -280,8 +279,13 @@ def evaluate(
         positives=int(positive.sum()),
         area=delong_interval(score, positive, unit=_UNIT) if two else None,
         figures=figures,
-        operating=_judged(card, patients, part) if two else None,
-        sentences=(*sentences, *card.assumption, *card.notes),
+        operating=operating,
+        sentences=(
+            *sentences,
+            *_cautions(card, patients, operating),
+            *card.assumption,
+            *card.notes,
+        ),
     )
 
 
@@ -293,7 +297,8 @@ def compare(first: CaseAnswers, second: CaseAnswers, *, names: tuple[str, str]) 
     RefusedInputError
         Other cases, or another order; several classes; fewer than two patients of a kind.
     """
-    if first.cases != second.cases or first.classes != _TWO or second.classes != _TWO:
+    same = first.cases == second.cases and torch.equal(first.labels, second.labels)
+    if not same or first.classes != _TWO or second.classes != _TWO:
         msg = (
             f"got {len(first.cases)} and {len(second.cases)} cases of {first.classes} and "
             f"{second.classes} classes; allowed: the same cases in the same order, two classes."
@@ -308,24 +313,19 @@ def compare(first: CaseAnswers, second: CaseAnswers, *, names: tuple[str, str]) 
     return Comparison(first=names[0], second=names[1], area=area, detectable=detectable)
 
 
-def _strata(answers: CaseAnswers, patients: CaseAnswers) -> Int64[Tensor, " cases"]:
-    """Return the class of the patient of each case."""
-    return patients.labels[answers.owner]
-
-
-def _figures(answers: CaseAnswers, *, both: bool) -> dict[str, _Figure]:
-    found: dict[str, _Figure] = {}
-    if both and answers.classes == _TWO:
+def _figures(classes: int, *, every: bool) -> dict[str, _Figure]:
+    """Return those that exist; ``every``: each class is that of a patient."""
+    found: dict[str, _Figure] = {"accuracy": lambda a, r: _confused(a, r).accuracy}
+    if every and classes == _TWO:
         found["AUC of cases"] = lambda a, r: area_under_roc(a.probabilities[r, 1], a.labels[r] == 1)
         found["average precision"] = lambda a, r: average_precision(
             a.probabilities[r, 1], a.labels[r] == 1
         )
-    elif both and len(torch.unique(answers.labels)) == answers.classes:
+    elif every:
         found["AUC, one against rest"] = lambda a, r: one_vs_rest_auc(
             a.probabilities[r], a.labels[r]
         )
-    found["accuracy"] = lambda a, r: _confused(a, r).accuracy
-    if len(torch.unique(answers.labels)) == answers.classes:
+    if every:
         found["balanced accuracy"] = lambda a, r: _confused(a, r).balanced_accuracy
         found["F1 (macro)"] = lambda a, r: _confused(a, r).f1_macro
     found["log loss"] = _log_loss
@@ -334,18 +334,38 @@ def _figures(answers: CaseAnswers, *, both: bool) -> dict[str, _Figure]:
     return found
 
 
+def _cautions(
+    card: MilCard, patients: CaseAnswers, operating: OperatingReport | None
+) -> Iterator[str]:
+    """Yield what is left out, and a threshold that was chosen over another unit."""
+    lacking = sorted(set(range(patients.classes)) - set(patients.labels.tolist()))
+    if lacking:
+        names = ", ".join(card.classes[number] for number in lacking)
+        yield f"No patient is of the class {names}: figures that need each class are left out."
+    if operating is None:
+        return
+    count = operating.point.n_positive + operating.point.n_negative
+    if count != card.patients.get(operating.point.chosen_on, count):
+        yield (
+            f"The threshold was chosen over {count} cases; a patient of several is as probable as "
+            "the most probable one, so expect more sensitivity and less specificity here."
+        )
+
+
 def _confused(answers: CaseAnswers, rows: Int64[Tensor, " rows"]) -> Any:  # noqa: ANN401
     decided = answers.probabilities[rows].argmax(1)
     return confusion(decided, answers.labels[rows], classes=answers.classes)
 
 
 def _log_loss(answers: CaseAnswers, rows: Int64[Tensor, " rows"]) -> float:
-    true = answers.probabilities[rows].gather(1, answers.labels[rows][:, None])
-    return float(-true.clamp(min=torch.finfo(true.dtype).tiny).log().mean())
+    said = answers.probabilities[rows]
+    return log_loss(said.clamp(min=torch.finfo(said.dtype).tiny).log(), answers.labels[rows])
 
 
 def _calibration_error(answers: CaseAnswers, rows: Int64[Tensor, " rows"]) -> float:
-    sure, right = top_label(answers.probabilities[rows], answers.labels[rows])
+    """Return that of the positive class of two, or of the likeliest of several."""
+    said, labels = answers.probabilities[rows], answers.labels[rows]
+    sure, right = (said[:, 1], labels == 1) if answers.classes == _TWO else top_label(said, labels)
     return float(reliability(sure, right, unit="case", bins=_BINS, by="mass").expected_error)
 
 

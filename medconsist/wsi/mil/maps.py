@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medconsist.errors import RefusedInputError, ShapeError
+from medconsist.errors import NoMppError, RefusedInputError, ShapeError
 from medconsist.wsi.bags.bag import Bag
 from medconsist.wsi.heatmap import HeatMap, heat_map
 from medconsist.wsi.mil.output import BagOutput
@@ -68,6 +68,15 @@ class TileValues:
         return self.bag.header.tile_grid
 
     @property
+    def undrawn(self) -> str | None:
+        """Why no map can be drawn, as for some bags of other programs; None if it can."""
+        try:
+            self.grid  # noqa: B018
+        except (NoMppError, RefusedInputError) as error:
+            return str(error)
+        return None
+
+    @property
     def items(self) -> npt.NDArray[np.int64]:
         """Number of each tile on the grid."""
         columns, rows = self.bag.index.numpy().astype(np.int64).T
@@ -106,19 +115,18 @@ class TileValues:
 
     def table(self) -> list[dict[str, float | int]]:
         """Return one row a tile: column, row, exact level-0 x and y, width, height, the values."""
-        boxes = self.grid.boxes(self.items)
-        index = self.bag.index.tolist()
+        grid, index = self.bag.header.grid, self.bag.index.tolist()
         return [
             {
                 "column": index[tile][0],
                 "row": index[tile][1],
-                "x": float(left),
-                "y": float(top),
-                "width": float(right - left),
-                "height": float(bottom - top),
+                "x": x,
+                "y": y,
+                "width": grid.tile_px * grid.scale_x,
+                "height": grid.tile_px * grid.scale_y,
                 **{name: float(one[tile]) for name, one in self.values.items()},
             }
-            for tile, (left, top, right, bottom) in enumerate(boxes)
+            for tile, (x, y) in enumerate(self.bag.exact_coords().tolist())
         ]
 
 

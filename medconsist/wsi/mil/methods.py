@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Generator, nn
+from torch import distributed as dist
 
 from medconsist._ids import nearest
 from medconsist.errors import RefusedInputError
@@ -26,7 +27,7 @@ from medconsist.wsi.mil.models.base import MilSize
 from medconsist.wsi.mil.models.choice import MODELS, architecture_of, model_from
 from medconsist.wsi.mil.objective import MilObjective, Sampling
 
-__all__ = ["METHODS", "MethodChoice", "TrainedModel", "load_model", "train_method"]
+__all__ = ["METHODS", "MethodChoice", "TrainedModel", "load_model", "train_method", "wait_for_all"]
 
 METHODS = ("probe", *MODELS, "panther", "ins", "ins-published", "mhim", "mhim-ins")
 WEIGHTS_NAME = "model.safetensors"
@@ -53,7 +54,7 @@ class MethodChoice:
     base
         For mhim and mhim-ins: ``abmil``, ``transmil`` or ``dsmil``.
     preset
-        For them: one of `medconsist.wsi.mil.mhim.config.PRESETS`.
+        For them: one of `medconsist.wsi.mil.mhim.config.PRESETS`; None takes ``c16-`` and the base.
     ins
         For ins, ins-published and mhim-ins; None takes the lengths that fit the run, and for
         ``ins`` and ``mhim-ins`` names the top tenth of the instances of positive cases positive
@@ -78,7 +79,7 @@ class MethodChoice:
     width: int = 512
     dropout: float | int = 0.25
     base: str = "abmil"
-    preset: str = "c16-abmil"
+    preset: str | None = None
     ins: InsConfig | None = None
     prototypes: int = 16
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class MethodChoice:
         known = (
             ("method", self.name, METHODS),
             ("base", self.base, _BASES),
-            ("preset", self.preset, PRESETS),
+            ("preset", self.settings, PRESETS),
         )
         for what, given, allowed in known:
             if given not in allowed:
@@ -96,6 +97,11 @@ class MethodChoice:
         if self.options and self.name not in MODELS:
             msg = f"options {dict(self.options)} go with a plain model, and {self.name} is none."
             raise RefusedInputError(msg)
+
+    @property
+    def settings(self) -> str:
+        """The name of the settings of MHIM-MIL."""
+        return self.preset or f"c16-{self.base}"
 
     @property
     def stages(self) -> int:
@@ -107,7 +113,8 @@ class MethodChoice:
         if self.ins is not None:
             return self.ins
         least = 0.0 if self.name == "ins-published" else _LEAST_POSITIVE
-        return InsConfig(warmup=max(1, steps // 10), phi_steps=max(1, steps), least_positive=least)
+        warmup = max(1, steps // 10)
+        return InsConfig(warmup=warmup, phi_steps=max(1, steps - warmup), least_positive=least)
 
     def size(self, cohort: Cohort) -> MilSize:
         """Return the sizes of a model for a cohort."""
@@ -132,7 +139,7 @@ class TrainedModel:
     teacher
         Of the same architecture, in eval mode; None where the method has none.
     metrics
-        What validation said when it was chosen.
+        What validation says of this very network, by name.
 
     Examples
     --------
@@ -202,8 +209,12 @@ def train_method(
     """Train a method, stage after stage, each in a run folder of its own.
 
     MHIM-MIL first trains the plain model that its teacher starts from, ``mhim-ins`` also INS, whose
-    instance probabilities then choose what is hidden. Each stage takes ``config.steps``: compare a
-    plain model at as many stages, or at the sum of their steps.
+    instance probabilities then choose what is hidden. Each stage takes ``config.steps``, over which
+    MHIM's courses run also where it stops earlier, as the learning rate does: compare a plain model
+    at as many stages, or at the sum of their steps.
+
+    INS is never stopped early: the log loss of its bag head says little of its instances, and the
+    checkpoint that is best by it had an instance AUC of 0.49 where the last one had 0.76.
 
     Parameters
     ----------
@@ -214,7 +225,7 @@ def train_method(
     folder
         Of the stages: ``ins``, ``baseline``, ``run``.
     config, sampling
-        Of every stage.
+        Of every stage; ``config.stop`` of all but those of INS.
     recipe
         What else decides the outcome, plain JSON.
     resume, progress
@@ -227,15 +238,19 @@ def train_method(
     """
 
     def run(objective: MilObjective, stage: str) -> tuple[nn.Module, Mapping[str, float]]:
+        own = replace(config, stop=None) if isinstance(objective, InsObjective) else config
         fitted = fit(
             objective,
-            config,
+            own,
             folder / stage,
             recipe={**recipe, "stage": stage},
             resume=resume,
             progress=progress,
         )
-        return fitted.network, fitted.metrics
+        wait_for_all()  # the next stage reads what the first process has written
+        network = fitted.network.to(config.device)
+        # the last row of the run may be of weights that an early stop did not keep
+        return network, objective.evaluate(network)
 
     size = choice.size(train)
     if choice.name == "probe":
@@ -243,7 +258,9 @@ def train_method(
     common: dict[str, Any] = {"sampling": sampling}
     if choice.name in MODELS:
         architecture = architecture_of(choice.name, size, choice.options)
-        task = MilObjective(_maker(architecture), train, validation, **common)
+        task = MilObjective(
+            _maker(architecture), train, validation, architecture=architecture, **common
+        )
         network, metrics = run(task, "run")
         return TrainedModel(network, architecture, metrics=metrics)
     if choice.name == "panther":
@@ -256,15 +273,22 @@ def train_method(
         given = ClassProbability(first.network)
     architecture = architecture_of(choice.base, size, dict(_BASES[choice.base]))
     make = _maker(architecture)
+    common["architecture"] = architecture
     run(MilObjective(make, train, validation, **common), "baseline")
     baseline = read_weights(RunFolder(folder / "baseline").weights)
-    mhim = PRESETS[choice.preset].over(config.steps)
+    mhim = PRESETS[choice.settings].over(config.steps)
     if given is not None:
         mhim = replace(mhim, scores="given")
     task = MhimObjective(make, baseline, mhim, train, validation, scores=given, **common)
     network, metrics = run(task, "run")
     assert isinstance(network, MhimNetwork)  # noqa: S101  what build returned
     return TrainedModel(network.student, architecture, network.teacher.model, metrics)
+
+
+def wait_for_all() -> None:
+    """Let no process of a data-parallel run go on before all are here; only the first writes."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
 
 
 _Run = Callable[[MilObjective, str], tuple[nn.Module, Mapping[str, float]]]
@@ -293,8 +317,9 @@ def _train_probe(train: Cohort, validation: Cohort | None) -> TrainedModel:
     if validation is None:
         msg = "the probe chooses its penalty on validation; take a split that has some."
         raise RefusedInputError(msg)
-    model, scores = fit_probe(train, validation)
-    metrics = {f"val_{name}": value for name, value in scores.items()}
+    judge = MilObjective(lambda _: nn.Identity(), train, validation)  # refuses what all refuse
+    model, chosen = fit_probe(train, validation)
+    metrics = {**judge.evaluate(model), "penalty": chosen["penalty"]}
     return TrainedModel(model, architecture_of("mean", model.size), metrics=metrics)
 
 
@@ -318,13 +343,13 @@ def _train_panther(
         model.standardise(train)
         return model
 
-    task = MilObjective(make, train, validation, **common)
-    network, metrics = run(task, "run")
     architecture = {
         "network": "panther",
         "size": asdict(size),
         "prototypes": choice.prototypes,
     }
+    task = MilObjective(make, train, validation, architecture=architecture, **common)
+    network, metrics = run(task, "run")
     return TrainedModel(network, architecture, metrics=metrics)
 
 

@@ -15,7 +15,7 @@ from medconsist.training.draws import Place, generator_for
 from medconsist.training.objective import Objective
 from medconsist.wsi.mil.bag_batch import BagBatch
 from medconsist.wsi.mil.cohort import Cohort
-from medconsist.wsi.mil.models.base import MilModel
+from medconsist.wsi.mil.models.base import MilModel, MilSize
 from medconsist.wsi.mil.output import BagOutput
 
 __all__ = ["DrawnBags", "MilObjective", "Sampling", "all_bags"]
@@ -104,7 +104,8 @@ class MilObjective(Objective):
     Raises
     ------
     RefusedInputError
-        A label is missing, features of several lengths, or a patient on both sides.
+        A label is missing, features of several lengths, other classes, or a patient on both
+        sides; one class alone when the model is built.
 
     Examples
     --------
@@ -132,12 +133,22 @@ class MilObjective(Objective):
         self._architecture = dict(architecture or {})
         self._about = dict(about or {})
         if validation is not None:
-            _refuse_shared(train, validation)
+            _refuse_misfit(train, validation)
             validation.labels  # noqa: B018  refuses here what would be refused after the training
 
     def build(self, generator: Generator) -> nn.Module:
-        """Return the untrained model."""
-        return self._make(generator)
+        """Return the untrained model.
+
+        Raises
+        ------
+        RefusedInputError
+            It was made for another number of classes or another length of features, or all
+            training cases are of one class.
+        """
+        network = self._make(generator)
+        if isinstance(network, MilModel):
+            _refuse_unfit(network.size, self.train)
+        return network
 
     def draw(self, generator: Generator, step: int) -> DrawnBags:
         """Return the batch of a step of a run with one process and no micro-batches."""
@@ -169,8 +180,12 @@ class MilObjective(Objective):
         return self._architecture
 
     def about(self) -> dict[str, str]:
-        """Return what the weights have seen."""
-        return self._about | {"trained_on": f"{len(self.train)} cases, their labels alone"}
+        """Return what the weights have seen; ``cases_sha256`` is that of the sorted training cases.
+
+        Two trainings on the same cases say the same one.
+        """
+        said = {"trained_on": f"{len(self.train)} cases, their labels alone"} | self._about
+        return said | {"cases_sha256": self.train.cases_sha256}
 
     def model_of(self, network: nn.Module) -> MilModel:
         """Return the model within the network; the network itself unless a subclass wraps it."""
@@ -216,12 +231,34 @@ def _scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
     return scores | ({"auc": area_under_roc(probabilities[:, 1], labels == 1)} if both else {})
 
 
-def _refuse_shared(train: Cohort, validation: Cohort) -> None:
+def _refuse_unfit(size: MilSize, train: Cohort) -> None:
+    if (size.classes, size.dim) != (len(train.classes), train.source.dim):
+        msg = (
+            f"the model has {size.classes} classes and features of length {size.dim}; the cases "
+            f"have {len(train.classes)} and {train.source.dim}. Build it with these sizes."
+        )
+        raise RefusedInputError(msg)
+    labels = train.labels
+    if bool((labels == labels[0]).all()):
+        msg = (
+            f"all {len(train)} training cases are {train.classes[int(labels[0])]!r}; a model of "
+            "bags learns from cases of two classes or more."
+        )
+        raise RefusedInputError(msg)
+
+
+def _refuse_misfit(train: Cohort, validation: Cohort) -> None:
     shared = sorted(set(train.patients) & set(validation.patients))
     if shared or train.source.dim != validation.source.dim:
         msg = (
             f"{len(shared)} patients are in training and validation (first: {shared[:1]}), with "
             f"features of length {train.source.dim} and {validation.source.dim}. Split by patient, "
             "and take one encoder."
+        )
+        raise RefusedInputError(msg)
+    if train.classes != validation.classes:
+        msg = (
+            f"training has the classes {list(train.classes)} and validation "
+            f"{list(validation.classes)}; give both the same, in one order."
         )
         raise RefusedInputError(msg)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from medconsist import SIMULATED_NOTE
 from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist._records import make_record
 from medconsist.results.cases import Outcome, publish
@@ -21,6 +22,7 @@ from medconsist.results.trust import Score, TrustRecord, judge_against_history
 from medconsist.training.draws import generator_for
 from medconsist.wsi.bags.bag_store import BAG_ROLE, BagEntry, case_bag
 from medconsist.wsi.geojson import write_geojson
+from medconsist.wsi.mil.card import CARD_NAME
 from medconsist.wsi.mil.maps import MEANINGS, TileValues
 from medconsist.wsi.mil.predictor import HIDDEN, REPEATS, Answer, Predictor
 from medconsist.wsi.read_tiles import read_tiles_at
@@ -82,7 +84,7 @@ class CaseJob:
     def model(self) -> ModelRecord:
         """The weights."""
         card = self.predictor.card
-        return ModelRecord(name=card.method, sha256=card.weights_sha256)
+        return ModelRecord(name=card.method, sha256=card.weights_sha256, card=CARD_NAME)
 
     def config(self, slide: str) -> dict[str, Any]:
         """Return what decides the result of a slide apart from bags and weights."""
@@ -93,11 +95,16 @@ class CaseJob:
             "temperature": card.temperature,
             "hidden": HIDDEN,
             "repeats": REPEATS,
-            "tiles_shown": self.tiles_shown if self.slides else 0,
+            "tiles_shown": 0 if self.file_of(slide) is None else self.tiles_shown,
             "seed": self.seed,
             # calibration lies in the card and not in the weights
             "card_sha256": sha256_of_bytes(card.model_dump_json().encode()),
         }
+
+    def file_of(self, slide: str) -> Path | None:
+        """Return the file of a slide, None if it was not given."""
+        stored = next(one.stored for one in self.entries if (one.slide or "") == slide)
+        return self.slides.get(stored.result.inputs.get("slide", ""))
 
     def key(self, slide: str) -> str:
         """Return the key of the result of a slide."""
@@ -183,7 +190,7 @@ def _store(
         times=Times(started=started, finished=datetime.now(UTC), steps_s=steps),
         metrics=_metrics(job, answer),
         trust=TrustRecord(scores=scores, settings={"hidden": HIDDEN, "repeats": REPEATS}),
-        notes=_notes(job, answer),
+        notes=_notes(job, answer, shown),
     )
     with store.draft(job.case, job.key(slide)) as draft:
         _copy(entry, draft)
@@ -208,6 +215,17 @@ def _copy(entry: BagEntry, draft: Draft) -> None:
 
 def _draw(job: CaseJob, entry: BagEntry, draft: Draft, shown: TileValues) -> None:
     method = job.predictor.card.method
+    for name, values in shown.values.items():
+        # a map averages tiles that overlap; this is each tile's own number
+        draft.add_array(
+            by_tile(name),
+            values,
+            axes=("tiles",),
+            method=method,
+            description=f"{MEANINGS[name]}; in the order of the bag",
+        )
+    if shown.undrawn is not None:
+        return
     for name in shown.values:
         heat = shown.map(name)
         draft.add_array(
@@ -217,14 +235,6 @@ def _draw(job: CaseJob, entry: BagEntry, draft: Draft, shown: TileValues) -> Non
             place=heat.place,
             method=method,
             description=MEANINGS[name],
-        )
-        # the grid averages tiles that overlap; this is each tile's own number
-        draft.add_array(
-            by_tile(name),
-            shown.values[name],
-            axes=("tiles",),
-            method=method,
-            description=f"{MEANINGS[name]}; in the order of the bag",
         )
     ranked = _ranked_by(shown)
     if ranked is None:
@@ -240,7 +250,7 @@ def _draw(job: CaseJob, entry: BagEntry, draft: Draft, shown: TileValues) -> Non
         method=method,
         description=f"outlines where {ranked} is high, and tiles with their numbers",
     )
-    path = job.slides.get(entry.stored.result.inputs.get("slide", ""))
+    path = job.file_of(entry.slide or "")
     if path is not None:
         _add_pictures(draft, path, shown, ranked, job.tiles_shown)
 
@@ -287,7 +297,7 @@ def _scores(answer: Answer, *, tiles: int) -> tuple[Score, ...]:
     )
 
 
-def _notes(job: CaseJob, answer: Answer) -> tuple[str, ...]:
+def _notes(job: CaseJob, answer: Answer, shown: TileValues) -> tuple[str, ...]:
     card = job.predictor.card
     named = ", ".join(
         f"{name} {value:.3f}"
@@ -299,17 +309,21 @@ def _notes(job: CaseJob, answer: Answer) -> tuple[str, ...]:
     ]
     if answer.assessment.can:
         only = card.classes[answer.assessment.classes[0]]
-        alpha = job.predictor.verdict.alpha
-        facts.append(f"At an error rate of {alpha:g} only {only} stays possible.")
+        error = job.predictor.verdict.error
+        facts.append(f"With {error} allowed to be wrong, only {only} remains possible.")
     else:
         facts += [f"Cannot assess: {reason}" for reason in answer.assessment.reasons]
+    if shown.undrawn is not None:
+        facts.append(f"No maps: {shown.undrawn}")
     point = card.operating_point
     if point is not None:
         facts.append(
-            f"Threshold {point.threshold:.3f} ({point.rule}): sensitivity "
+            f"Threshold of {card.classes[-1]} {point.threshold:.3f} ({point.rule}): sensitivity "
             f"{point.sensitivity:.2f} of {point.n_positive}, specificity {point.specificity:.2f} "
-            f"of {point.n_negative} validation cases, on which it was chosen."
+            f"of {point.n_negative} validation patients, on which it was chosen."
         )
+    if any(SIMULATED_NOTE in one.stored.result.notes for one in job.entries):
+        facts.append(SIMULATED_NOTE)
     return (*facts, *card.notes)
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,18 @@ from medconsist._atomic import atomic_write_bytes, make_folder
 from medconsist._digests import sha256_of_path
 from medconsist.errors import MedconsistError, MissingInputError
 from medconsist.results.cases import Outcome
+from medconsist.results.store import ResultStore
 from medconsist.wsi.bags.bag_file import read_bag_facts
-from medconsist.wsi.bags.bag_store import BagEntry, current_bags
+from medconsist.wsi.bags.bag_store import BagEntry, bags_of, only_current
+from medconsist.wsi.mil.card import SpaceRecord
 from medconsist.wsi.mil.maps import MEANINGS, TileValues
 from medconsist.wsi.mil.predict import CaseJob, by_tile, predict_case
-from medconsist.wsi.mil.training_run import load_predictor
+from medconsist.wsi.mil.predictor import Predictor
 
-__all__ = ["PredictedStudy", "RefusedCase", "predict_study"]
+__all__ = ["PredictedStudy", "RefusedCase", "predict_all", "study_jobs"]
 
 _PARTIAL = 3
+_DOUBTS = ("Cannot assess", "No maps")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class PredictedStudy:
         for one in self.outcomes:
             result = one.stored.result
             said = ", ".join(f"{m.name} {m.value:.3f}" for m in result.metrics)
-            doubts = [note for note in result.notes if note.startswith("Cannot assess")]
+            doubts = [note for note in result.notes if note.startswith(_DOUBTS)]
             done = "" if one.fresh else " (done before)"
             lines.append(f"{result.case} / {result.item}: {said}{done}")
             lines += [f"  {doubt}" for doubt in doubts]
@@ -100,58 +103,47 @@ class PredictedStudy:
         }
 
 
-def predict_study(
+def study_jobs(
     root: Path,
     study: str,
     *,
-    model: Path,
-    device: str = "cpu",
+    predictor: Predictor,
     cases: Sequence[str] = (),
     slides: Sequence[Path] = (),
-    table: Path | None = None,
     seed: int = 0,
-) -> PredictedStudy:
-    """Predict the cases of a study.
+) -> list[CaseJob]:
+    """Return one job for each case of a study, with the bags that the model takes.
 
     Parameters
     ----------
     root, study
         Where the bags lie, and the results go.
-    model
-        Folder of a finished training.
-    device
-        Of the network.
+    predictor
+        The model; of a slide that was embedded several ways its way is taken.
     cases
         Only these; none: all.
     slides
         Slide files, told by their sha256.
-    table
-        Folder for one CSV a slide; None writes none.
     seed
         Of the hidden repeats.
 
     Raises
     ------
     MissingInputError
-        There is no model, no bag, or a named case is not there.
+        There is no bag of the model's encoder, or a named case has none.
     """
-    predictor = load_predictor(model, device=device)
-    encoder = predictor.card.space.encoder
+    entries = [one for one in bags_of(root, study) if "encoder" not in _unlike(one, predictor)]
+    exact = {(one.case, one.slide) for one in entries if not _unlike(one, predictor)}
+    fitting = [
+        one for one in entries if (one.case, one.slide) not in exact or not _unlike(one, predictor)
+    ]
     grouped = defaultdict[str, list[BagEntry]](list)
-    for entry in current_bags(root, study):
-        if encoder is None or read_bag_facts(entry.path).header.encoder == encoder:
-            grouped[entry.case].append(entry)
-    unknown = sorted(set(cases) - set(grouped))
-    if unknown or not grouped:
-        msg = (
-            f"study {study} in {root} has features of {len(grouped)} cases by this encoder, and "
-            f"none of {unknown[:3]}. Embed their slides first."
-        )
-        raise MissingInputError(msg)
-    known = {sha256_of_path(path): path for path in slides}
-    outcomes, refused = list[Outcome](), list[RefusedCase]()
-    for case in cases or sorted(grouped):
-        job = CaseJob(
+    for entry in only_current(fitting, ResultStore(root, study)):
+        grouped[entry.case].append(entry)
+    _refuse_unknown(cases, grouped, study=f"study {study} in {root}", space=predictor.card.space)
+    known = {sha256_of_path(path): path.absolute() for path in slides}
+    return [
+        CaseJob(
             out=root,
             study=study,
             entries=grouped[case],
@@ -159,16 +151,60 @@ def predict_study(
             slides=known,
             seed=seed,
         )
+        for case in dict.fromkeys(cases or sorted(grouped))
+    ]
+
+
+def predict_all(jobs: Sequence[CaseJob], *, table: Path | None = None) -> PredictedStudy:
+    """Predict cases one after the other; one that is refused keeps none of the others.
+
+    Parameters
+    ----------
+    jobs
+        From `study_jobs`.
+    table
+        Folder for one CSV a slide, ``CASE/SLIDE.csv``; None writes none.
+
+    Raises
+    ------
+    StorageError
+        A table could not be written.
+    """
+    outcomes, refused = list[Outcome](), list[RefusedCase]()
+    for job in jobs:
         try:
             done = predict_case(job)
         except MedconsistError as error:
-            refused.append(RefusedCase(case, error.reason, str(error)))
+            refused.append(RefusedCase(job.case, error.reason, str(error)))
             continue
         outcomes += done
         if table is not None:
-            for entry, one in zip(grouped[case], done, strict=True):
-                _write_table(table, entry, one)
+            for entry, one in zip(job.entries, done, strict=True):
+                _write_table(table / job.case, entry, one)
     return PredictedStudy(tuple(outcomes), tuple(refused))
+
+
+def _unlike(entry: BagEntry, predictor: Predictor) -> Iterable[str]:
+    """Return what of a bag is not what the model takes."""
+    try:
+        facts = read_bag_facts(entry.path)
+    except MedconsistError:
+        return ()  # it is said when its case is predicted, and the others go on
+    return predictor.card.space.unlike(facts.header, entry.shape[1])
+
+
+def _refuse_unknown(
+    cases: Sequence[str], grouped: dict[str, list[BagEntry]], *, study: str, space: SpaceRecord
+) -> None:
+    unknown = sorted(set(cases) - set(grouped))
+    if unknown or not grouped:
+        encoder = "" if space.encoder is None else f" of the encoder {space.encoder.name}"
+        which = f"case {', '.join(unknown[:3])}" if unknown else "any case"
+        msg = (
+            f"{study} has no features{encoder} for {which} ({len(grouped)} cases have them). "
+            "Embed the slides first, as for training."
+        )
+        raise MissingInputError(msg)
 
 
 def _write_table(folder: Path, entry: BagEntry, outcome: Outcome) -> None:
@@ -183,4 +219,4 @@ def _write_table(folder: Path, entry: BagEntry, outcome: Outcome) -> None:
     writer.writeheader()
     writer.writerows(rows)
     make_folder(folder)
-    atomic_write_bytes(folder / f"{entry.case}-{entry.slide}.csv", text.getvalue().encode())
+    atomic_write_bytes(folder / f"{entry.slide}.csv", text.getvalue().encode())

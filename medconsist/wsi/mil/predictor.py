@@ -104,6 +104,7 @@ class Predictor:
             spread=self.card.spread,
             distance=self.card.distance,
             fewest_tiles=self.card.fewest_tiles,
+            names=self.card.classes,
         )
 
     def probabilities(self, output: BagOutput) -> Float[Tensor, "bags classes"]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch import distributed as dist
 
 from medconsist._atomic import make_folder
 from medconsist._digests import plain_json
@@ -28,12 +29,14 @@ from medconsist.wsi.mil.card import (
     write_card,
 )
 from medconsist.wsi.mil.cohort import Cohort
+from medconsist.wsi.mil.evaluate import CaseAnswers
 from medconsist.wsi.mil.methods import (
     WEIGHTS_NAME,
     MethodChoice,
     TrainedModel,
     load_model,
     train_method,
+    wait_for_all,
 )
 from medconsist.wsi.mil.objective import Sampling, all_bags
 from medconsist.wsi.mil.panther import fit_prototypes
@@ -43,8 +46,10 @@ from medconsist.wsi.mil.uncertainty import hidden_repeats, novelty
 __all__ = ["MilTraining", "Provenance", "load_predictor"]
 
 CENTRES_NAME = "centres.safetensors"
+_CENTRES_SHA256 = "centres_sha256"
 _CENTRES = 32  # of the training tiles, for novelty
 _MOST_TILES = 50_000  # that the centres are found from
+_SHOWN = 3
 # Places of the random numbers that are not a stage's.
 _FIND_CENTRES, _HIDE = 1, 2
 
@@ -104,9 +109,10 @@ class MilTraining:
     lr, weight_decay
         Of Adam; half a cosine down to 0.
     patience
-        Evaluations without a better log loss after which a stage stops; None: never.
+        Evaluations without a better log loss after which a stage stops, and its best is kept; None:
+        never. Stages of INS go to their end, see `train_method`.
     evaluations
-        How often a stage is judged on validation.
+        How often, at least, a stage is judged on validation.
     sampling
         Bags a step, and most instances of each.
     precision, device, devices, seed, resume
@@ -160,6 +166,9 @@ class MilTraining:
         StorageError
             The disk is full or not writable.
         """
+        if (self.out / CARD_NAME).is_file():
+            self._require_same(read_card(self.out))
+            return load_predictor(self.out)
         make_folder(self.out)
         trained = train_method(
             self.choice,
@@ -172,16 +181,41 @@ class MilTraining:
             resume=self.resume,
             progress=self.progress,
         )
-        if (self.out / CARD_NAME).is_file():
-            return load_predictor(self.out)
-        about = {"trained_on": f"{len(self.train)} cases of {self.provenance.study}"}
-        digest = trained.save(self.out / WEIGHTS_NAME, about=about)
         centres = self._centres()
-        write_card(self.out, self._card(trained, centres, digest))
+        if not dist.is_available() or not dist.is_initialized() or dist.get_rank() == 0:
+            self._write(trained, centres)
+        wait_for_all()
         return load_predictor(self.out)
 
+    def _write(self, trained: TrainedModel, centres: Float[Tensor, "centres dim"]) -> None:
+        """Write centres, model and card, each naming the sha256 of the one before."""
+        held = save_weights(
+            self.out / CENTRES_NAME,
+            {"centres": centres},
+            architecture={"network": "centres"},
+            about={},
+        )
+        about = {
+            "trained_on": f"{len(self.train)} cases of {self.provenance.study}",
+            "cases_sha256": self.train.cases_sha256,
+            _CENTRES_SHA256: held,
+        }
+        digest = trained.save(self.out / WEIGHTS_NAME, about=about)
+        write_card(self.out, self._card(trained, centres, digest))
+
+    def _require_same(self, card: MilCard) -> None:
+        differ = _unlike(card.training, self._resolved())
+        if differ:
+            msg = (
+                f"{self.out} holds a finished training of another recipe: "
+                f"{', '.join(differ[:_SHOWN])} differ (its card.json says what they were). Choose "
+                "another folder."
+            )
+            raise RefusedInputError(msg)
+
     def _config(self) -> TrainConfig:
-        steps = max(1, self.epochs * len(self.train) // self.sampling.bags)
+        seen = self.sampling.bags * self.devices
+        steps = max(1, self.epochs * len(self.train) // seen)
         stop = None
         if self.patience is not None:
             stop = EarlyStop(metric="val_log_loss", patience=self.patience)
@@ -211,17 +245,18 @@ class MilTraining:
             "fold": source.fold,
         }
 
+    def _resolved(self) -> dict[str, Any]:
+        settings = asdict(self._config())
+        return plain_json({**self._recipe(), "settings": settings}, "training")
+
     def _centres(self) -> Float[Tensor, "centres dim"]:
         tiles = sum(self.train.instances(bag) for bag in range(len(self.train)))
-        centres = fit_prototypes(
+        return fit_prototypes(
             self.train,
             components=min(_CENTRES, tiles),
             most=_MOST_TILES,
             generator=generator_for(self.seed, _FIND_CENTRES),
         )
-        path = self.out / CENTRES_NAME
-        save_weights(path, {"centres": centres}, architecture={"network": "centres"}, about={})
-        return centres
 
     def _card(
         self, trained: TrainedModel, centres: Float[Tensor, "centres dim"], digest: str
@@ -251,14 +286,16 @@ class MilTraining:
                 "validation": len(set(self.validation.patients)),
             },
             temperature=temperature.value,
-            operating_point=_point(said, labels),
-            validation=_scores(trained),
+            operating_point=_point(
+                CaseAnswers(said, labels, patients, _cases(self.validation)).by_patient()
+            ),
+            validation=dict(trained.metrics),
             nonconformity=_worst(misfit, patients),
             spread=_worst(spread, patients),
             distance=_worst(distance, patients),
             fewest_tiles=min(sizes),
             assumption=source.tests,
-            training=plain_json({**self._recipe(), "settings": asdict(self._config())}, "training"),
+            training=self._resolved(),
             notes=(*source.notes, *((temperature.note,) if temperature.note else ())),
         )
 
@@ -314,14 +351,31 @@ def load_predictor(folder: Path, *, device: str = "cpu") -> Predictor:
         )
         raise RefusedInputError(msg)
     model = load_model(stored, source=str(path))
-    centres = read_weights(folder / CENTRES_NAME).state["centres"]
+    centres = read_weights(folder / CENTRES_NAME)
+    if centres.sha256 != stored.about.get(_CENTRES_SHA256):
+        msg = f"{folder / CENTRES_NAME} is of another training. Train again, or copy it again."
+        raise RefusedInputError(msg)
     teacher = None if model.teacher is None else model.teacher.to(device)
-    return Predictor(model.network.to(device), card, prototypes=centres, teacher=teacher)
+    return Predictor(
+        model.network.to(device), card, prototypes=centres.state["centres"], teacher=teacher
+    )
 
 
 def make_config(**values: Any) -> TrainConfig:  # noqa: ANN401  checked by TrainConfig
     """Return training settings; words are checked there, and refused with a sentence."""
     return TrainConfig(**values)
+
+
+def _unlike(held: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[str]:
+    """Return the names of what differs, those of inner values with a dot."""
+    names = list[str]()
+    for name in {**held, **now}:
+        first, second = held.get(name), now.get(name)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            names += _unlike(first, second, f"{place}{name}.")
+        elif first != second:
+            names.append(f"{place}{name}")
+    return names
 
 
 def _said(cohort: Cohort) -> dict[str, list[Any]]:
@@ -341,11 +395,16 @@ def _worst(values: Sequence[float], patients: Sequence[str]) -> tuple[float, ...
     return tuple(worst.values())
 
 
-def _point(said: Tensor, labels: Tensor) -> OperatingPointRecord | None:
-    positive = labels == 1
-    if said.shape[1] != 2 or not 0 < int(positive.sum()) < len(labels):
+def _cases(cohort: Cohort) -> tuple[str, ...]:
+    return tuple(info.case for info in cohort.infos)
+
+
+def _point(said: CaseAnswers) -> OperatingPointRecord | None:
+    """Return the threshold on patients, each as probable as its most probable case."""
+    positive, score = said.labels == 1, said.probabilities[:, -1]
+    if said.classes != 2 or not 0 < int(positive.sum()) < len(positive):
         return None
-    point: OperatingPoint = youden(said[:, 1], positive, chosen_on="validation", unit="case")
+    point: OperatingPoint = youden(score, positive, chosen_on="validation", unit="patient")
     return OperatingPointRecord(
         threshold=min(max(point.threshold, 0.0), 1.0),
         rule="largest sensitivity + specificity",
@@ -354,11 +413,3 @@ def _point(said: Tensor, labels: Tensor) -> OperatingPointRecord | None:
         n_positive=point.n_positive,
         n_negative=point.n_negative,
     )
-
-
-def _scores(trained: TrainedModel) -> Mapping[str, float]:
-    return {
-        name.removeprefix("val_"): value
-        for name, value in trained.metrics.items()
-        if name.startswith("val_")
-    }

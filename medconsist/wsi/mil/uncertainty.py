@@ -137,6 +137,9 @@ def novelty(
 class Verdict:
     """What validation says of a model, and when a case is not assessed.
 
+    Validation also chose the checkpoint and fitted the temperature, so that its numbers flatter:
+    rates of error are somewhat above ``alpha``. `medconsist wsi evaluate --final` measures.
+
     Parameters
     ----------
     nonconformity
@@ -148,6 +151,8 @@ class Verdict:
         Tiles of the smallest training case.
     alpha
         Rate of error that is asked for, of the sets of classes and of each alarm.
+    names
+        Of the classes, for sentences; without any they are numbers.
 
     Examples
     --------
@@ -161,11 +166,17 @@ class Verdict:
     distance: tuple[float, ...] = ()
     fewest_tiles: int = 1
     alpha: float = 0.1
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
             msg = f"alpha must lie in (0, 1), got {self.alpha}; 0.1 asks for one error in ten."
             raise RefusedInputError(msg)
+
+    @property
+    def error(self) -> str:
+        """The rate of error in words."""
+        return f"{100 * self.alpha:g} % of patients"
 
     @property
     def can_judge(self) -> bool:
@@ -177,7 +188,8 @@ class Verdict:
 
         Split conformal prediction: class y stays if ``p_y = (1 + #{i: s_i >= 1 - prob_y}) / (n +
         1)`` is above alpha. The set holds the true class of ``1 - alpha`` of patients drawn as the
-        validation patients were, on average over them; with too few of these every class stays.
+        validation patients were, on average over them, had these chosen nothing (see the class);
+        with too few of them every class stays.
 
         References
         ----------
@@ -243,32 +255,35 @@ def assess(
     classes = verdict.classes(probabilities)
     n = len(verdict.nonconformity)
     if not verdict.can_judge:
+        least = fewest_cases(verdict.alpha, "high_is_bad")
         reasons.append(
-            f"Only {n} validation patients: too few to rule out a class at an error rate of "
-            f"{verdict.alpha:g}."
+            f"The model can be judged by {n} validation patients alone; {least} are needed to rule "
+            f"out a class with {verdict.error} allowed to be wrong."
         )
     elif len(classes) > 1:
+        named = " and ".join(verdict.names[c] if verdict.names else str(c) for c in classes)
         reasons.append(
-            f"At an error rate of {verdict.alpha:g} the model cannot tell {len(classes)} classes "
-            f"apart here ({n} validation patients)."
+            f"With {verdict.error} allowed to be wrong, {named} remain possible (judged by {n} "
+            "validation patients)."
         )
     elif not classes:
         reasons.append(
-            f"The model is less sure of every class than it was of the true one in nearly all "
-            f"{n} validation patients."
+            f"No class fits: the model is less sure of each than it was of the right one in "
+            f"nearly all of {n} validation patients."
         )
     if tiles < verdict.fewest_tiles:
         reasons.append(
-            f"{tiles} tiles with tissue; the smallest training case had {verdict.fewest_tiles}."
+            f"There are {tiles} tiles with tissue; the smallest training case had "
+            f"{verdict.fewest_tiles}."
         )
     alarms = (
-        (spread, verdict.spread, "The call changes with the tiles that are hidden, more"),
+        (spread, verdict.spread, "The answer hangs on which tiles are looked at, more"),
         (distance, verdict.distance, "The tiles are unlike those of training, more"),
     )
     for value, earlier, words in alarms:
         if value is None or len(earlier) < fewest_cases(verdict.alpha, "high_is_bad"):
             continue
-        p = conformal_p(value, earlier, direction="high_is_bad")
-        if p <= verdict.alpha:
-            reasons.append(f"{words} than in validation (p = {p:.3g}, {len(earlier)} patients).")
+        if conformal_p(value, earlier, direction="high_is_bad") <= verdict.alpha:
+            fewer = sum(one < value for one in earlier)
+            reasons.append(f"{words} than in {fewer} of {len(earlier)} validation patients.")
     return Assessment(classes=classes, reasons=tuple(reasons))

@@ -2,7 +2,8 @@
 
 `sbatch` starts one controller for each job (``controller.py``), which runs the tasks as processes
 of this machine and alone writes their states; the other commands read the states or leave a
-request. One minute of SLURM lasts ``FAKE_SLURM_MINUTE`` seconds. Standard library only.
+request. One minute of SLURM lasts ``FAKE_SLURM_MINUTE`` seconds; scontrol takes
+``FAKE_SLURM_LINGER`` seconds after its request is known. Standard library only.
 """
 
 import fcntl
@@ -219,6 +220,7 @@ def scontrol(arguments: list[str]) -> int:
         sys.stderr.write("Invalid job id specified\n")
         return 1
     job.ask(verb=arguments[0], task=task)
+    time.sleep(float(os.environ.get("FAKE_SLURM_LINGER", "0")))
     return 0
 
 

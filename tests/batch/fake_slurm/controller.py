@@ -106,7 +106,7 @@ class Controller:
         """Notice the end of a task, or its time limit."""
         assert run.shell is not None
         code = run.shell.poll()
-        if code is not None:
+        if code is not None and not self._step_may_stay(run):
             self._read_requests()  # SLURM knows of a requeue before the task that asked has left
             self._ended(run, code)
             return
@@ -118,6 +118,16 @@ class Controller:
             self._end(run, "TIMEOUT")
         if run.kill_at is not None and time.monotonic() > run.kill_at:
             self._signal(run, signal.SIGKILL, batch=True)
+
+    def _step_may_stay(self, run: Run) -> bool:
+        """Say whether a step whose batch shell was asked to end still has time for its own end."""
+        if run.kill_at is None or time.monotonic() > run.kill_at:
+            return False
+        try:
+            os.killpg(int(self.job.step(run.task).read_text()), 0)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def _ended(self, run: Run, code: int) -> None:
         # What a step leaves behind ends with it, as in a control group.

@@ -7,7 +7,14 @@ import pytest
 from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport
 from medconsist.wsi.bench.mil import Sizes, run_bench
-from medconsist.wsi.bench.mil_methods import Budget, Plain, ReleasedIns, standardised
+from medconsist.wsi.bench.mil_methods import (
+    INS,
+    INS_PUBLISHED,
+    Budget,
+    Plain,
+    ReleasedIns,
+    standardised,
+)
 from medconsist.wsi.bench.mil_rows import Contrast, Figures, table
 from medconsist.wsi.mil.baselines import MlpScorer
 from medconsist.wsi.mil.simulate import BagRecipe, simulate_bags
@@ -32,10 +39,12 @@ def report() -> BenchReport:
     return run_bench(sizes=TINY)
 
 
-def test_each_table_has_one_fixed_contrast_and_its_smallest_difference(
+def test_each_table_has_its_fixed_contrasts_and_their_smallest_differences(
     report: BenchReport,
 ) -> None:
-    assert [target.name[:2] for target in report.targets] == ["a.", "b.", "c."]
+    assert [target.name[:2] for target in report.targets] == ["a.", "b.", "b.", "c."]
+    of_witness = [target.name for target in report.targets if target.name.startswith("b.")]
+    assert all("less copied bag labels, logistic" in name for name in of_witness)
     assert all("fixed beforehand" in target.name for target in report.targets)
     least = [row for row in report.rows if "smallest difference" in row.metric]
     assert {row.case for row in least} <= {target.name for target in report.targets}
@@ -52,6 +61,38 @@ def test_plain_rows_and_ceilings_stand_in_the_tables(report: BenchReport, title:
 def test_released_leak_is_marked_wherever_it_stands(report: BenchReport) -> None:
     assert any("RELEASED LEAK" in row.case for row in report.rows)
     assert "LEAK" in ReleasedIns(truth=()).name
+
+
+def test_ins_as_published_has_a_row_beside_ins_that_is_held_from_collapse(
+    report: BenchReport,
+) -> None:
+    for name in ("ins", "ins as published"):
+        assert any(row.case.endswith(f", {name}, instance classifier") for row in report.rows)
+    assert replace(INS_PUBLISHED, least_positive=INS.least_positive) == INS
+    assert INS.least_positive > INS_PUBLISHED.least_positive == 0
+
+
+def test_a_classifier_that_got_no_loss_says_nothing_of_instances(report: BenchReport) -> None:
+    of_both = [row.case for row in report.rows if ", mhim+ins" in row.case]
+    assert any(case.endswith("mhim+ins, attention") for case in of_both)
+    assert not any("instance classifier" in case for case in of_both)
+
+
+def test_the_small_network_on_copied_labels_is_compared_with_both(report: BenchReport) -> None:
+    rival = "less copied bag labels, mlp (paired)"
+    assert sum(rival in row.case for row in report.rows) == 2
+
+
+def test_seeds_of_the_command_take_draws_of_their_own() -> None:
+    first, second = (Sizes.of_seed(seed, draws=30, seeds=1) for seed in (0, 1))
+    assert first == replace(Sizes(), draws=30, seeds=1)
+    assert not set(first.numbers) & set(second.numbers)
+
+
+@pytest.mark.parametrize(("seed", "draws"), [(9, 10), (0, 901), (0, 0)])
+def test_draws_of_the_next_seed_are_refused(seed: int, draws: int) -> None:
+    with pytest.raises(RefusedInputError, match=f"seed and draws got {seed} and {draws}"):
+        Sizes.of_seed(seed, draws=draws)
 
 
 def test_unit_of_analysis_is_the_dataset_draw(report: BenchReport) -> None:

@@ -56,3 +56,15 @@ def test_a_case_twice_and_a_label_of_no_class_are_refused() -> None:
         Cohort.of(source, [BagInfo(case="c0", patient=p) for p in ("a", "b")])
     with pytest.raises(RefusedInputError, match=r"other than 0 to 1: \['c1'\]"):
         Cohort.of(source, infos([0, 2]))
+
+
+@pytest.mark.parametrize("numbers", [(0, 2), (1, 1), (0, -1)])
+def test_a_bag_that_is_not_there_or_there_twice_is_refused(numbers: tuple[int, int]) -> None:
+    source = InMemoryBags([torch.zeros(1, 2), torch.zeros(1, 2)])
+    with pytest.raises(RefusedInputError, match="one or more of the 2 bags of its source"):
+        Cohort(source, numbers, tuple(infos([0, 1])))
+
+
+def test_the_hash_of_cases_knows_neither_order_nor_labels() -> None:
+    assert cohort([0, 1, 0]).part([2, 0, 1]).cases_sha256 == cohort([1, 1, None]).cases_sha256
+    assert cohort([0, 1]).cases_sha256 != cohort([0, 1, 0]).cases_sha256

@@ -1,6 +1,9 @@
 """A case in, one result a slide out: maps lie where the tiles lie, and a rerun computes nothing."""
 
+import csv
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,22 @@ import numpy as np
 import pytest
 import torch
 
-from medconsist.errors import RefusedInputError
+from medconsist._records import make_record
+from medconsist.batch.inline import InlineEngine
+from medconsist.batch.local import LocalEngine
+from medconsist.batch.run import run_batch
+from medconsist.batch.states import batch_folder
+from medconsist.cli import main
+from medconsist.errors import MissingInputError, RefusedInputError
+from medconsist.results.digests import result_key
+from medconsist.results.schema import ResultFields
 from medconsist.results.store import ResultStore
+from medconsist.wsi.bags.bag_file import write_bag
 from medconsist.wsi.bags.bag_store import BagEntry, bags_of, case_bag, current_bags
-from medconsist.wsi.bags.header import EncoderRecord
+from medconsist.wsi.bags.header import BagHeader, EncoderRecord
 from medconsist.wsi.heatmap import HeatMap
 from medconsist.wsi.jobs import embed_all, slide_jobs
+from medconsist.wsi.mil.batch import PredictWork, prediction_cases
 from medconsist.wsi.mil.card import (
     MilCard,
     OperatingPointRecord,
@@ -22,10 +35,14 @@ from medconsist.wsi.mil.card import (
     read_card,
     write_card,
 )
+from medconsist.wsi.mil.cohort import BagInfo, Cohort, InMemoryBags
+from medconsist.wsi.mil.methods import MethodChoice
 from medconsist.wsi.mil.models.abmil import Abmil
 from medconsist.wsi.mil.models.base import MilSize
 from medconsist.wsi.mil.predict import CaseJob, predict_case
+from medconsist.wsi.mil.predict_study import predict_all, study_jobs
 from medconsist.wsi.mil.predictor import Predictor
+from medconsist.wsi.mil.training_run import MilTraining, Provenance, load_predictor
 from medconsist.wsi.settings import Embedding
 from tests.wsi.small_slide import QuarterMeans, write_small_slide
 
@@ -38,6 +55,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     common = {"out": folder / "out", "encoder": QuarterMeans(), "settings": Embedding()}
     for group, case in ((paths[:2], "case-1"), (paths[2:], "case-2")):
         assert embed_all(slide_jobs(group, case=case, patient=f"of-{case}", **common)).refused == ()
+    shutil.copytree(folder / "out", folder / "embedded")
     return folder
 
 
@@ -120,8 +138,8 @@ def test_what_is_shown_is_said_and_verified(study: Path) -> None:
     assert {"overview", "tissue", "attention", "regions"} <= set(one.stored.roles())
     text = " ".join(result.notes)
     assert "trained on 0 cases of study wsi" in text
-    assert "Threshold 0.400 (Youden): sensitivity 0.90 of 10" in text
-    assert "stays possible" in text or "Cannot assess" in text
+    assert "Threshold of tumour 0.400 (Youden): sensitivity 0.90 of 10" in text
+    assert "only normal remains possible" in text
     assert [score.name for score in result.trust.scores] == ["hidden_spread", "novelty"]
 
 
@@ -194,3 +212,193 @@ def test_a_prediction_that_is_shown_stands_for_the_bags_it_was_made_of(study: Pa
     predict_case(job(study, entries=first))
     keys = {entry.key for entry in current_bags(study / "out", "wsi") if entry.case == "case-1"}
     assert keys == {entry.key for entry in first}
+
+
+def trained(study: Path, folder: Path, **changes: Any) -> Path:
+    """Train on two cases of noise in the space of the study, and return the folder."""
+    bag = of_case(study, "case-1")[0].open()
+    generator = torch.Generator().manual_seed(3)
+    rows = [torch.rand(5, bag.dim, generator=generator) + n for n in range(2)]
+
+    def cohort(part: str) -> Cohort:
+        infos = [BagInfo(case=f"{part}{n}", patient=f"{part}{n}", label=n) for n in range(2)]
+        return Cohort.of(InMemoryBags(rows), infos, classes=("normal", "tumour"))
+
+    space = SpaceRecord.of(bag.header, bag.dim)
+    MilTraining(
+        out=folder,
+        choice=MethodChoice(name="abmil", width=8),
+        train=cohort("t"),
+        validation=cohort("v"),
+        provenance=Provenance(space=space.model_copy(update=changes), study="noise"),
+        epochs=1,
+        progress=False,
+    ).run()
+    return folder
+
+
+@pytest.fixture
+def copied(study: Path, tmp_path: Path) -> Path:
+    """The study as it was embedded, to be changed."""
+    shutil.copytree(study / "embedded", tmp_path / "out")
+    for name in "abc":
+        shutil.copyfile(study / f"{name}.svs", tmp_path / f"{name}.svs")
+    return tmp_path
+
+
+def test_of_several_ways_to_embed_a_slide_that_of_the_model_is_taken(copied: Path) -> None:
+    common = {"out": copied / "out", "case": "case-2"}
+    for encoder, overlap in ((QuarterMeans(sha256="1" * 64), 0), (QuarterMeans(), 8)):
+        again = slide_jobs(
+            [copied / "c.svs"], encoder=encoder, settings=Embedding(overlap_px=overlap), **common
+        )
+        assert embed_all(again).refused == ()
+    jobs = study_jobs(copied / "out", "wsi", predictor=predictor(copied), cases=("case-2",))
+    (entry,) = jobs[0].entries
+    assert entry.open().header.encoder == predictor(copied).card.space.encoder
+    assert entry.open().header.grid.step_px == 64
+    assert predict_all(jobs).exit_code == 0
+
+
+def test_a_case_or_encoder_that_is_not_there_is_named(study: Path) -> None:
+    asked = predictor(study)
+    with pytest.raises(MissingInputError, match="no features of the encoder quarters for case x"):
+        study_jobs(study / "out", "wsi", predictor=asked, cases=("case-1", "x"))
+    assert asked.card.space.encoder is not None
+    other = EncoderRecord(**asked.card.space.encoder.model_dump() | {"name": "uni"})
+    space = asked.card.space.model_copy(update={"encoder": other})
+    unknown = replace(asked, card=asked.card.model_copy(update={"space": space}))
+    with pytest.raises(MissingInputError, match="no features of the encoder uni for any case"):
+        study_jobs(study / "out", "wsi", predictor=unknown)
+
+
+def test_a_damaged_bag_keeps_no_other_case_from_its_prediction(copied: Path) -> None:
+    (entry,) = of_case(copied, "case-2")
+    os.truncate(entry.path, 100)
+    store = ResultStore(copied / "out", "wsi")
+    assert store.verify("case-2", entry.key)
+    done = predict_all(study_jobs(copied / "out", "wsi", predictor=predictor(copied)))
+    assert {one.stored.result.case for one in done.outcomes} == {"case-1"}
+    assert [one.case for one in done.refused] == ["case-2"]
+    assert str(entry.stored.folder.path) in done.refused[0].sentence
+    assert done.exit_code == 3
+
+
+def test_pictures_come_when_the_file_is_given_later(copied: Path) -> None:
+    def roles(*names: str) -> tuple[str, ...]:
+        slides = [copied / name for name in names]
+        jobs = study_jobs(
+            copied / "out", "wsi", predictor=predictor(copied), cases=("case-2",), slides=slides
+        )
+        return predict_all(jobs).outcomes[0].stored.roles()
+
+    assert "top_tiles" not in roles("a.svs")
+    assert {"top_tiles", "bottom_tiles"} <= set(roles("a.svs", "c.svs"))
+
+
+def test_every_tile_has_its_row_in_the_table_of_its_slide(copied: Path) -> None:
+    jobs = study_jobs(copied / "out", "wsi", predictor=predictor(copied))
+    predict_all(jobs, table=copied / "table")
+    names = sorted(str(path.relative_to(copied)) for path in copied.glob("table/*/*"))
+    assert names == ["table/case-1/a.csv", "table/case-1/b.csv", "table/case-2/c.csv"]
+    rows = list(csv.DictReader((copied / "table/case-1/b.csv").read_text().splitlines()))
+    bag = jobs[0].entries[1].open()
+    corners = [[float(row["x"]), float(row["y"])] for row in rows]
+    assert corners == bag.exact_coords().tolist()
+    assert {row["width"] for row in rows} == {"64.0"}
+
+
+def test_a_bag_without_microns_gives_its_probability_without_maps(copied: Path) -> None:
+    (entry,) = of_case(copied, "case-2")
+    bag, result = entry.open(), entry.stored.result
+    values = bag.header.model_dump() | {"mpp_x": None, "mpp_y": None, "mpp_source": "unknown"}
+    values["grid"]["target_mpp"] = None
+    foreign = replace(bag, header=BagHeader(**values))
+    fields = make_record(
+        ResultFields,
+        kind="wsi.import",
+        patient="p",
+        item="c",
+        inputs={"bag_file": "c" * 64},
+        config={},
+        result_version=1,
+        times=result.times,
+    )
+    key = result_key(
+        inputs=fields.inputs, config=fields.config, model_sha256=None, result_version=1
+    )
+    with ResultStore(copied / "out", "foreign").draft("case-9", key) as draft:
+        draft.add_file(
+            "bag",
+            "bag.safetensors",
+            lambda path: write_bag(path, foreign),
+            axes=("tiles", "features"),
+            shape=bag.features.shape,
+            dtype="float16",
+        )
+        draft.finish(fields)
+    asked = predictor(copied)
+    space = asked.card.space.model_copy(update={"target_mpp": None})
+    asked = replace(asked, card=asked.card.model_copy(update={"space": space}))
+
+    jobs = study_jobs(copied / "out", "foreign", predictor=asked)
+    done = predict_all(jobs, table=copied / "table")
+
+    (one,) = done.outcomes
+    assert done.refused == ()
+    assert one.stored.result.metrics[0].name == "probability of normal"
+    assert "attention_by_tile" in one.stored.roles()
+    assert not {"attention", "regions"} & set(one.stored.roles())
+    assert "No maps: The bag of c does not say the microns per pixel" in done.text
+    rows = list(csv.DictReader((copied / "table/case-9/c.csv").read_text().splitlines()))
+    assert [[float(row["x"]), float(row["y"])] for row in rows] == bag.exact_coords().tolist()
+
+
+def test_a_batch_makes_what_one_process_makes_and_shows_what_was_not_shown(copied: Path) -> None:
+    model = trained(copied, copied / "model")
+    jobs = study_jobs(copied / "out", "wsi", predictor=load_predictor(model))
+    work, cases = PredictWork.of(jobs[0], model=model), prediction_cases(jobs)
+    folder = batch_folder(copied / "out", "wsi")
+    report = run_batch(work, cases, engine=LocalEngine(workers=2), folder=folder)
+    assert (report.exit_code, report.counts["done"]) == (0, 2)
+
+    alone = predict_all(study_jobs(copied / "out", "wsi", predictor=load_predictor(model)))
+    assert not any(one.fresh for one in alone.outcomes)
+    last = {one.stored.result.case: one.stored.result.key for one in alone.outcomes}
+    assert {one.case: one.key for one in report.results} == last
+
+    store = ResultStore(copied / "out", "wsi")
+    (store.case_path("case-1") / "current").unlink()
+    again = run_batch(work, cases, engine=InlineEngine(), folder=folder)
+    assert [one.fresh for one in again.results] == [False, False]
+    assert store.current("case-1") == last["case-1"]
+
+
+def test_the_model_of_a_batch_that_was_changed_is_noticed(copied: Path) -> None:
+    model = trained(copied, copied / "model")
+    jobs = study_jobs(copied / "out", "wsi", predictor=load_predictor(model))
+    work = PredictWork.of(jobs[0], model=model)
+    write_card(model, work.card.model_copy(update={"temperature": 3.0}))
+    with pytest.raises(RefusedInputError, match="is not the model that the batch began with"):
+        work.open("cpu")
+
+
+def test_wsi_predict_runs_alone_and_as_a_batch(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = trained(copied, copied / "model")
+    words = ["wsi", "predict", str(copied / "out"), "--model", str(model), "--json"]
+    assert main([*words, "--engine", "local", "--workers", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["done"] == 2
+    assert main([*words, "--table", str(copied / "table")]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [(one["case"], one["slide"], one["fresh"]) for one in said["predicted"]] == [
+        ("case-1", "a", False),
+        ("case-1", "b", False),
+        ("case-2", "c", False),
+    ]
+    assert "Cannot assess: The model can be judged by 2 validation patients alone" in " ".join(
+        said["predicted"][0]["notes"]
+    )
+    assert main([*words, "--engine", "local", "--table", str(copied)]) == 2
+    assert "--table goes without --engine" in capsys.readouterr().err

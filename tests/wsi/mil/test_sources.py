@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -22,47 +21,16 @@ from medconsist.errors import (
     UnsupportedInputError,
 )
 from medconsist.manifests.cases import CaseRow
-from medconsist.results.schema import ModelRecord, ResultFields, Times
-from medconsist.results.store import ResultStore
 from medconsist.wsi.bags.bag import Bag, make_bag
-from medconsist.wsi.bags.bag_file import write_bag
 from medconsist.wsi.bags.guarded_hdf5 import Dataset, write_datasets
 from medconsist.wsi.bags.simulate import simulated_bag
 from medconsist.wsi.bags.trident import TridentFrame, write_trident
 from medconsist.wsi.mil.feature_bags import FeatureBags, Unit, feature_bags
 from medconsist.wsi.mil.feature_files import NamedRows
 from medconsist.wsi.mil.sources import Classes, StudyBags, cohort_of, study_bags
+from tests.wsi.mil.small_study import store_bag
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CLASSES = Classes(("normal", "tumour"))
-
-
-def store_bag(
-    root: Path, case: str, bag: Bag, *, patient: str = "p1", result_version: int = 1
-) -> str:
-    fields = ResultFields(
-        kind="wsi.bag",
-        patient=patient,
-        item=bag.header.slide,
-        inputs={"slide": bag.header.slide.encode().hex().ljust(64, "0")},
-        config={"task": "wsi.bag"},
-        model=ModelRecord(name="random", sha256="e" * 64),
-        result_version=result_version,
-        times=Times(started=NOW, finished=NOW),
-    )
-    store = ResultStore(root, "study")
-    with store.draft(case, fields.key) as draft:
-        draft.add_file(
-            "bag",
-            "bag.safetensors",
-            lambda path: write_bag(path, bag, allow_empty=True),
-            axes=("tiles", "features"),
-            shape=(max(1, len(bag)), bag.dim),  # a result holds no empty array
-            dtype="float16",
-        )
-        draft.finish(fields)
-    store.set_current(case, fields.key)
-    return fields.key
 
 
 def slide(name: str, tiles: int = 5, *, dim: int = 4) -> Bag:

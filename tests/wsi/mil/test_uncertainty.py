@@ -1,10 +1,13 @@
 """What is said of the sureness of one case, and when a case is not assessed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from medconsist.errors import RefusedInputError
+from medconsist.metrics.conformal_sets import calibrate_sets
 from medconsist.wsi.mil.models.abmil import Abmil
 from medconsist.wsi.mil.models.base import MilSize
 from medconsist.wsi.mil.output import BagOutput
@@ -88,10 +91,13 @@ def test_a_case_is_assessed_only_if_one_class_stays() -> None:
     verdict = Verdict(nonconformity=tuple(np.linspace(0.0, 0.5, 30)), fewest_tiles=10)
     sure = assess(verdict, probabilities=(0.02, 0.98), tiles=100)
     assert (sure.can, sure.classes) == (True, (1,))
-    torn = assess(verdict, probabilities=(0.5, 0.5), tiles=100)
-    assert not torn.can
+    torn = replace(
+        verdict, nonconformity=tuple(np.linspace(0.0, 0.9, 30)), names=("normal", "tumour")
+    )
+    (reason,) = assess(torn, probabilities=(0.5, 0.5), tiles=100).reasons
+    assert reason.startswith("With 10 % of patients allowed to be wrong, normal and tumour remain")
     unlike = assess(Verdict(nonconformity=(0.01,) * 30), probabilities=(0.5, 0.5), tiles=9)
-    assert "less sure of every class" in unlike.reasons[0]
+    assert "No class fits: the model is less sure of each" in unlike.reasons[0]
     small = assess(verdict, probabilities=(0.02, 0.98), tiles=3)
     assert "the smallest training case had 10" in small.reasons[0]
 
@@ -99,13 +105,26 @@ def test_a_case_is_assessed_only_if_one_class_stays() -> None:
 def test_too_few_validation_patients_rule_out_nothing() -> None:
     few = assess(Verdict(nonconformity=(0.1,) * 8), probabilities=(0.0, 1.0), tiles=9)
     assert few.classes == (0, 1)
-    assert "Only 8 validation patients" in few.reasons[0]
+    assert "by 8 validation patients alone; 9 are needed" in few.reasons[0]
 
 
 def test_unlike_tiles_and_changing_calls_are_reasons() -> None:
     verdict = Verdict(nonconformity=(0.1,) * 19, spread=(0.01,) * 19, distance=(0.2,) * 19)
     said = assess(verdict, probabilities=(0.0, 1.0), tiles=9, spread=0.3, distance=0.9)
     assert [reason.split(",")[0] for reason in said.reasons] == [
-        "The call changes with the tiles that are hidden",
+        "The answer hangs on which tiles are looked at",
         "The tiles are unlike those of training",
     ]
+    assert all("more than in 19 of 19 validation patients." in one for one in said.reasons)
+
+
+def test_the_sets_are_those_of_the_rule_of_metrics() -> None:
+    drawn = torch.rand(53, 3, generator=torch.Generator().manual_seed(0)).double()
+    said, labels = drawn / drawn.sum(1, keepdim=True), torch.arange(53) % 3
+    said[7] = said[6]
+    misfit = 1 - said.gather(1, labels[:, None])[:, 0]
+    for alpha in (0.02, 0.1, 0.25, 0.5):
+        rule = calibrate_sets(said, labels, alpha=alpha, calibrated_on="validation", unit="patient")
+        verdict = Verdict(nonconformity=tuple(misfit.tolist()), alpha=alpha)
+        for row, held in zip(said.tolist(), rule.predict(said).tolist(), strict=True):
+            assert [c in verdict.classes(row) for c in range(3)] == held

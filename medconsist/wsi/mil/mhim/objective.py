@@ -25,6 +25,7 @@ from medconsist.wsi.mil.output import BagOutput
 __all__ = ["MhimBags", "MhimObjective", "TeacherView"]
 
 _SEEDS = 2**31 - 1
+_CASES = "cases_sha256"  # in what weights say about themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +108,9 @@ class MhimObjective(MilObjective):
     Raises
     ------
     RefusedInputError
-        A course without steps, scores given and not asked for or the reverse, and what
-        `MilObjective` refuses; a baseline of another network when the student is built.
+        A course without steps, scores given and not asked for or the reverse, a baseline that says
+        it was trained on other cases, and what `MilObjective` refuses; a baseline of another
+        network when the student is built.
 
     References
     ----------
@@ -152,6 +154,7 @@ class MhimObjective(MilObjective):
         self.config = config
         self._baseline = baseline
         self._scores = scores
+        self._refuse_other_cases()
 
     def build(self, generator: Generator) -> MhimNetwork:
         """Return student and teacher.
@@ -224,6 +227,17 @@ class MhimObjective(MilObjective):
             "method": f"MHIM-MIL {self.config.version}",
             "teacher_sha256": self._baseline.sha256,
         }
+
+    def _refuse_other_cases(self) -> None:
+        """Refuse a teacher that may have learnt from cases that judge the student."""
+        mine, theirs = super().about().get(_CASES), self._baseline.about.get(_CASES)
+        if mine != theirs and theirs is not None:
+            msg = (
+                f"The teacher's baseline was trained on other cases ({_CASES} {theirs[:12]}..., "
+                f"here {(mine or 'none')[:12]}...), maybe on those that judge the student. Train "
+                "it on the training cases of this run."
+            )
+            raise RefusedInputError(msg)
 
     def model_of(self, network: nn.Module) -> MilModel:
         """Return the student."""

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from medconsist.errors import RefusedInputError
 from medconsist.wsi.mil.bag_batch import BagBatch
 from medconsist.wsi.mil.models.base import MilModel, MilSize, embedding, start_xavier
 from medconsist.wsi.mil.output import BagOutput
@@ -33,6 +34,11 @@ class AttentionScore(nn.Module):
     columns
         Columns of w; V and U are shared.
 
+    Raises
+    ------
+    RefusedInputError
+        Another activation, one of the gated form, or no row.
+
     Examples
     --------
     >>> AttentionScore(8, hidden=4)(torch.zeros(3, 8)).shape
@@ -50,6 +56,13 @@ class AttentionScore(nn.Module):
         columns: int = 1,
     ) -> None:
         super().__init__()
+        allowed = ("tanh",) if gated else ("tanh", "relu")
+        if activation not in allowed or hidden < 1:
+            msg = (
+                f"got activation {activation!r} and {hidden} hidden rows, gated {gated}; allowed: "
+                "1 row or more, tanh, or relu in the plain form."
+            )
+            raise RefusedInputError(msg)
         self.activation = activation
         self.values = nn.Linear(width, hidden, bias=bias)
         self.gates = nn.Linear(width, hidden, bias=bias) if gated else None
@@ -80,12 +93,19 @@ class Abmil(MilModel):
         See `MilSize`.
     gated
         The gated form.
-    activation, bias
-        Of the plain form; MHIM-MIL takes ``"relu"`` and no bias.
+    activation
+        Of the plain form; MHIM-MIL takes ``"relu"``.
+    bias
+        Whether V, U and w have one; MHIM-MIL has none.
     hidden
         Rows of V and U.
     generator
         Source of the first weights.
+
+    Raises
+    ------
+    RefusedInputError
+        As of `AttentionScore`.
 
     References
     ----------

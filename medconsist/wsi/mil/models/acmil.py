@@ -40,7 +40,8 @@ class Acmil(MilModel):
     size
         See `MilSize`. The released code has no dropout here, and widths of 128 to 384.
     branches
-        M, at least 1; with 1 there is neither a branch loss nor a cosine, as in the released code.
+        M, at least 1; with 1 there is neither a branch classifier nor a cosine; the released code
+        has the classifier, and trains it by nothing.
     top
         K; 0 hides none. The paper has 10. The released script passes the number of branches in its
         place, so that its option ``--n_masked_patch`` does nothing: ``top=branches`` is what it
@@ -97,7 +98,9 @@ class Acmil(MilModel):
         self.top, self.share, self.masking = top, share, masking
         self.trunk = embedding(size)
         self.score = AttentionScore(size.width, gated=True, columns=branches)
-        self.branches = nn.ModuleList(nn.Linear(size.width, size.classes) for _ in range(branches))
+        # One branch has no loss, and a parameter without a gradient stops a run of two processes.
+        own = branches if branches > 1 else 0
+        self.branches = nn.ModuleList(nn.Linear(size.width, size.classes) for _ in range(own))
         self.classifier = nn.Linear(size.width, size.classes)
         start_xavier(self, generator)
 
@@ -115,24 +118,22 @@ class Acmil(MilModel):
         read = segments.weighted_sum(attention, instances)
         feature = read.mean(1)
         said = [branch(read[:, place]) for place, branch in enumerate(self.branches)]
+        told = {"branch_logits": torch.stack(said, 1)} if said else {}
         return BagOutput(
             logits=self.classifier(feature),
             features=feature,
             attention=attention,
             instance_scores=self.classifier(instances),
-            extra={
-                "branch_logits": torch.stack(said, 1),
-                "likeness": _likeness(attention, segments),
-            },
+            extra=told | {"likeness": _likeness(attention, segments)},
         )
 
     def losses(self, output: BagOutput, labels: Int64[Tensor, " bags"]) -> dict[str, Tensor]:
         """Return the three terms by name, and their sum as ``"loss"``."""
         bag = functional.cross_entropy(output.logits, labels)
+        if not self.branches:
+            return {"loss": bag}
         said = output.extra["branch_logits"]
         many = said.shape[1]
-        if many == 1:
-            return {"loss": bag}
         branch = functional.cross_entropy(said.flatten(0, 1), labels.repeat_interleave(many))
         likeness = output.extra["likeness"].mean()
         total = bag + branch + likeness

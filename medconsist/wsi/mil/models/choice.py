@@ -155,7 +155,7 @@ def model_from(architecture: Mapping[str, Any], generator: Generator) -> MilMode
     Raises
     ------
     RefusedInputError
-        Something is missing or too much, or as :func:`make_model`.
+        Something is missing, too much or of the wrong kind, or as :func:`make_model`.
 
     Examples
     --------
@@ -164,9 +164,10 @@ def model_from(architecture: Mapping[str, Any], generator: Generator) -> MilMode
     4
     """
     sizes = {each.name for each in fields(MilSize)}
-    size, options = architecture.get("size"), architecture.get("options")
+    name, size, options = (architecture.get(part) for part in ("model", "size", "options"))
     if (
         set(architecture) != {"model", "size", "options"}
+        or not isinstance(name, str)
         or not isinstance(size, Mapping)
         or not isinstance(options, Mapping)
         or set(size) != sizes
@@ -176,7 +177,11 @@ def model_from(architecture: Mapping[str, Any], generator: Generator) -> MilMode
             f"size ({', '.join(sorted(sizes))}) and options. Are these weights of a model of bags?"
         )
         raise RefusedInputError(msg)
-    return make_model(architecture["model"], MilSize(**size), generator=generator, **options)
+    try:
+        return make_model(name, MilSize(**size), generator=generator, **options)
+    except TypeError as error:
+        msg = f"{name} got the sizes {size!r} and options {options!r}, one of the wrong kind."
+        raise RefusedInputError(msg) from error
 
 
 def _entry(name: str) -> ModelEntry:

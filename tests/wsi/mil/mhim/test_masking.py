@@ -135,6 +135,17 @@ def test_heads_vote_with_their_own_tops() -> None:
     assert low == [{0, 2}]
 
 
+def test_heads_vote_with_the_wider_top_that_a_random_part_is_taken_of() -> None:
+    scores = torch.arange(8.0)[:, None].repeat(1, 2)
+    config = MaskConfig(high=0.25, rho=0.5)
+    bag = Segments.of_sizes([8])
+    for seed in range(8):
+        keep = mhim_mask(scores, bag, config, 0, torch.Generator().manual_seed(seed))
+        # ceil(8 h / rho) = 4 of each head, of which 2 are hidden; the lower half never is
+        assert keep[:4].all()
+        assert int((~keep).sum()) == 2
+
+
 def test_the_seed_alone_decides_and_another_seed_decides_otherwise() -> None:
     scores, segments = bags([60, 50], 0)
     config = MaskConfig(random=0.3, high=0.1, rho=0.5)

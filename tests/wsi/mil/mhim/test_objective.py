@@ -239,6 +239,18 @@ def test_a_baseline_of_another_network_is_refused_before_training(tmp_path: Path
         built(objective(make=lambda _: nn.Linear(2, 2)))
 
 
+def test_a_baseline_of_other_cases_is_refused() -> None:
+    task = objective()
+    own = task.about()["cases_sha256"]
+    for said in (own, "0" * 64):
+        known = replace(baseline(), about={"cases_sha256": said})
+        if said == own:
+            MhimObjective(make, known, config(), cohort(), sampling=task.sampling)
+            continue
+        with pytest.raises(RefusedInputError, match="trained on other cases"):
+            MhimObjective(make, known, config(), cohort(), sampling=task.sampling)
+
+
 def test_a_run_of_mhim_can_be_the_baseline_of_the_next(tmp_path: Path) -> None:
     run(objective(), tmp_path)
     first = read_weights(tmp_path / "weights.safetensors")

@@ -1,8 +1,11 @@
 """Attention-based pooling against equations 8 and 9 of its paper, written as loops."""
 
+from typing import Any
+
 import pytest
 import torch
 
+from medconsist.errors import RefusedInputError
 from medconsist.wsi.mil.bag_batch import BagBatch
 from medconsist.wsi.mil.models.abmil import Abmil, AttentionScore
 from medconsist.wsi.mil.models.base import MilSize
@@ -59,3 +62,15 @@ def test_a_score_has_the_rows_it_was_asked_for() -> None:
     gates = AttentionScore(8, hidden=5, gated=True).gates
     assert gates is not None
     assert gates.weight.shape == (5, 8)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "options",
+    [{"activation": "gelu"}, {"activation": "relu", "gated": True}, {"hidden": 0}],
+)
+def test_an_attention_that_is_not_there_is_refused(
+    options: dict[str, Any], generator: torch.Generator
+) -> None:
+    with pytest.raises(RefusedInputError, match="1 row or more, tanh, or relu in the plain form"):
+        Abmil(SIZE, **options, generator=generator)

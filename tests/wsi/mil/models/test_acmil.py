@@ -154,3 +154,11 @@ def test_diversity_pulls_branches_apart(generator: Generator) -> None:
 def test_wrong_options_are_refused(wrong: dict[str, Any], generator: Generator) -> None:
     with pytest.raises(RefusedInputError, match="1 branch or more"):
         Acmil(SIZE, generator=generator, **wrong)
+
+
+def test_one_branch_has_no_parameter_that_training_does_not_reach(generator: Generator) -> None:
+    model = model_of(generator, branches=1).train()
+    output = model(BagBatch.of([bag_of(9, generator)]))
+    torch.autograd.backward(model.losses(output, torch.tensor([1]))["loss"])
+    assert [name for name, value in model.named_parameters() if value.grad is None] == []
+    assert output.attention.shape == (9, 1)

@@ -73,3 +73,26 @@ def test_weights_of_something_else_are_refused(
 ) -> None:
     with pytest.raises(RefusedInputError, match="Are these weights of a model of bags"):
         model_from(plain, generator)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"size": {"dim": "12"}},
+        {"size": {"width": 16.0}},
+        {"size": {"dropout": None}},
+        {"options": {"hidden": "many"}},
+    ],
+)
+def test_weights_with_values_of_the_wrong_kind_are_refused(
+    wrong: dict[str, Any], generator: torch.Generator
+) -> None:
+    plain = architecture_of("abmil", SIZE)
+    changed = {part: plain[part] | wrong.get(part, {}) for part in ("size", "options")}
+    with pytest.raises(RefusedInputError, match=r"abmil got the sizes .* one of the wrong kind"):
+        model_from(plain | changed, generator)
+
+
+def test_a_model_without_a_name_is_refused(generator: torch.Generator) -> None:
+    with pytest.raises(RefusedInputError, match="Are these weights of a model of bags"):
+        model_from(architecture_of("max", SIZE) | {"model": ["max"]}, generator)

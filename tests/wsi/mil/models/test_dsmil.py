@@ -1,10 +1,7 @@
 """DSMIL against its formulas, written as loops; its options by name."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from jaxtyping import config
 
 from medconsist.errors import RefusedInputError
 from medconsist.wsi.mil.bag_batch import BagBatch
@@ -103,15 +100,6 @@ def test_features_are_the_branches_one_after_the_other(
 def test_orthogonal_weights_are_orthogonal(generator: torch.Generator) -> None:
     weight = Dsmil(SIZE, start="orthogonal", generator=generator).instances.weight
     torch.testing.assert_close(weight @ weight.T, torch.eye(3), rtol=0, atol=1e-6)
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Switch off the annotations that pytest executes, to see what the library says by itself."""
-    old = bool(config.jaxtyping_disable)
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", old)
 
 
 @pytest.mark.usefixtures("unchecked")

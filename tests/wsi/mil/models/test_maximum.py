@@ -1,11 +1,9 @@
 """Max pooling: which instance is taken, and what adding one can do."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 import torch
-from jaxtyping import config
 
 from medconsist.errors import RefusedInputError
 from medconsist.wsi.mil.bag_batch import BagBatch
@@ -71,15 +69,6 @@ def test_hardness_is_what_the_maximum_is_taken_of(generator: torch.Generator) ->
     embedded = model.embed(BagBatch.of([torch.randn(7, 5, generator=generator)]))
     output = model.pool(embedded)
     assert model.hardness(embedded, output).argmax() == output.extra["critical"][0]
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Switch off the annotations that pytest executes, to see what the library says by itself."""
-    old = bool(config.jaxtyping_disable)
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", old)
 
 
 @pytest.mark.usefixtures("unchecked")

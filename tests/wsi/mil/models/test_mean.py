@@ -1,10 +1,7 @@
 """Mean pooling: both heads, by hand."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from jaxtyping import config
 
 from medconsist.errors import RefusedInputError
 from medconsist.wsi.mil.bag_batch import BagBatch
@@ -46,15 +43,6 @@ def test_the_mlp_embeds_each_instance_before_the_mean(
     layer = dict(model.trunk.named_children())["0"]
     embedded = layer(bags.features).relu()
     torch.testing.assert_close(model(bags).features[0], embedded[:4].mean(0))
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Switch off the annotations that pytest executes, to see what the library says by itself."""
-    old = bool(config.jaxtyping_disable)
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", old)
 
 
 @pytest.mark.usefixtures("unchecked")
