@@ -129,7 +129,8 @@ is left out once. Rows are read from the result folders of the predictions. A *t
 within a copy, averaged over copies. Drawn nuclei are also more haematoxylin, which tells lesions
 from shams without any training, as the last rows say: this shows that maps answer to what was
 implanted and where, and is no measure of how hard lesions of patients are. All copies are of one
-slide of one person: the intervals say nothing about other slides.
+slide of one person: the intervals say nothing about other slides. Copies that one model was asked
+about are not independent either; rows *by model* take the mean of each model first.
 """,
         partial(implants.run_bench, data=None),
     ),

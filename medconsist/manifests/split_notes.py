@@ -18,7 +18,7 @@ def split_text(split: Split) -> str:
     plan, lines = split.plan, list[str]()
     lines.append(
         f"Split by {plan.group}, seed {plan.seed}, sha256 {split.sha256[:8]}: "
-        f"{len(split.patients)} patients, {len(split.rounds)} rounds."
+        f"{len(split.patients)} patients, {_rounds(len(split.rounds))}."
     )
     for one in split.rounds:
         lines.append(f"{one.name}:")
@@ -67,3 +67,7 @@ def _counted(counts: Counts) -> str:
     return (
         f"{counts.patients} patients, {counts.cases} cases, {counts.sites} sites; {labels or '-'}"
     )
+
+
+def _rounds(count: int) -> str:
+    return "1 round" if count == 1 else f"{count} rounds"

@@ -18,6 +18,7 @@ above 0. All other rows describe.
 
 import logging
 import multiprocessing
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ logger = logging.getLogger(__name__)
 
 SLIDE = Path("wsi", "CMU-1-Small-Region.svs")
 UNIT = "implanted copy of one slide"
+MODEL = "model trained on copies of one slide"
+AGAINST_SHAM = "lesion against sham"
 _HALVES = ("upper", "lower")
 _HAEMATOXYLIN = 3  # feature of colour-texture: its mean amount
 _STAIN = "haematoxylin"
@@ -138,6 +141,7 @@ class _Asked:
     """What one model said of one test copy."""
 
     method: str
+    model: str
     family: str
     lesion: dict[str, float]
     sham: dict[str, float]
@@ -229,7 +233,8 @@ def _ask_half(
             predictor = _train(source, known, method, out, sizes)
             jobs = study_jobs(work / "results", tested, predictor=predictor, cases=sorted(test))
             for job, outcome in zip(jobs, predict_all(jobs).outcomes, strict=True):
-                asked.append(_judged(method, test[job.case], outcome.stored, job.entries[0].open()))
+                bag = job.entries[0].open()
+                asked.append(_judged(method, out.name, test[job.case], outcome.stored, bag))
     return asked
 
 
@@ -260,7 +265,7 @@ def _train(
     ).run()
 
 
-def _judged(method: str, copy: Copy, stored: StoredResult, bag: Bag) -> _Asked:
+def _judged(method: str, model: str, copy: Copy, stored: StoredResult, bag: Bag) -> _Asked:
     """Compare the maps of a result inside the lesion and inside the sham."""
     lesion, sham = copy.implants
     names = [name for name in MAPS if name in stored.roles()]
@@ -274,7 +279,7 @@ def _judged(method: str, copy: Copy, stored: StoredResult, bag: Bag) -> _Asked:
     }
     rest = ~(inside["lesion"] | inside["sham"])
     pairs = {
-        "lesion against sham": (inside["lesion"], inside["sham"]),
+        AGAINST_SHAM: (inside["lesion"], inside["sham"]),
         "lesion against other tissue": (inside["lesion"], rest),
         "sham against other tissue": (inside["sham"], rest),
     }
@@ -285,6 +290,7 @@ def _judged(method: str, copy: Copy, stored: StoredResult, bag: Bag) -> _Asked:
     }
     return _Asked(
         method,
+        model,
         str(copy.family),
         {name: mean_inside(heat, lesion.place) for name, heat in heats.items()},
         {name: mean_inside(heat, sham.place) for name, heat in heats.items()},
@@ -331,7 +337,9 @@ def _report(asked: Sequence[_Asked], sizes: Sizes) -> BenchReport:
             row, target = _contrast(method, name, of_method, generator, sizes)
             rows.append(row)
             targets += [target] if name == MAPS[0] else []
+            rows.append(_by_model(f"{method}, {name}", name, of_method, generator, sizes))
             rows += add_areas(f"{method}, {name}", of_method, name)
+            rows.append(_beyond_stain(f"{method}, {name}", name, of_method, generator, sizes))
             for family in sizes.families if name == MAPS[0] else ():
                 of_family = [one for one in of_method if one.family == family]
                 rows += add_areas(f"{method}, {name}, {family} unseen", of_family, name, most=1)
@@ -361,6 +369,29 @@ def _contrast(
     return _row(case, words, found, sizes), target
 
 
+def _by_model(
+    case: str, name: str, asked: Sequence[_Asked], generator: Generator, sizes: Sizes
+) -> BenchRow:
+    """Return the same difference over models: what one says of several copies belongs together."""
+    differences = defaultdict[str, list[float]](list)
+    for one in asked:
+        differences[one.model].append(one.lesion[name] - one.sham[name])
+    found = interval(list(map(fmean, differences.values())), unit=MODEL, generator=generator)
+    return _row(case, "mean in the lesion less in the sham, by model", found, sizes)
+
+
+def _beyond_stain(
+    case: str, name: str, asked: Sequence[_Asked], generator: Generator, sizes: Sizes
+) -> BenchRow:
+    """Return what the map tells better than the amount of haematoxylin does."""
+    keys = (name, AGAINST_SHAM), (_STAIN, AGAINST_SHAM)
+    both = [one for one in asked if all(key in one.areas for key in keys)]
+    first, second = ([one.areas[key] for one in both] for key in keys)
+    found = paired_difference(first, second, unit=UNIT, generator=generator)
+    words = f"tile AUC, {AGAINST_SHAM}, less that of the haematoxylin (paired)"
+    return _row(case, words, found, sizes)
+
+
 def _area_rows(
     case: str,
     asked: Sequence[_Asked],
@@ -385,7 +416,7 @@ def _row(case: str, metric: str, found: Estimate, sizes: Sizes) -> BenchRow:
         value=found.mean,
         unit="1",
         n=found.n,
-        unit_of_analysis=UNIT,
+        unit_of_analysis=found.unit_of_analysis,
         ci_low=found.ci_low,
         ci_high=found.ci_high,
         seed=sizes.seed,

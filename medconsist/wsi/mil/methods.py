@@ -58,7 +58,7 @@ class MethodChoice:
     ins
         For ins, ins-published and mhim-ins; None takes the lengths that fit the run, and for
         ``ins`` and ``mhim-ins`` names the top tenth of the instances of positive cases positive
-        (`InsConfig.least_positive`), without which INS often collapses.
+        (`InsConfig.least_positive`), without which INS can collapse.
     prototypes
         For panther: how many.
     options

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from medconsist import SIMULATED_NOTE
 from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist._records import make_record
 from medconsist.results.cases import Outcome, publish
@@ -27,6 +26,7 @@ from medconsist.wsi.mil.maps import MEANINGS, TileValues
 from medconsist.wsi.mil.predictor import HIDDEN, REPEATS, Answer, Predictor
 from medconsist.wsi.read_tiles import read_tiles_at
 from medconsist.wsi.regions import Region
+from medconsist.wsi.task import N_FACTS
 
 __all__ = ["KIND", "RESULT_VERSION", "CaseJob", "by_tile", "predict_case"]
 
@@ -322,9 +322,9 @@ def _notes(job: CaseJob, answer: Answer, shown: TileValues) -> tuple[str, ...]:
             f"{point.sensitivity:.2f} of {point.n_positive}, specificity {point.specificity:.2f} "
             f"of {point.n_negative} validation patients, on which it was chosen."
         )
-    if any(SIMULATED_NOTE in one.stored.result.notes for one in job.entries):
-        facts.append(SIMULATED_NOTE)
-    return (*facts, *card.notes)
+    # what the features warn of, the prediction inherits: simulated, random weights, another stain
+    warnings = (note for one in job.entries for note in one.stored.result.notes[N_FACTS:])
+    return (*facts, *dict.fromkeys((*warnings, *card.notes)))
 
 
 def _group(job: CaseJob) -> str:

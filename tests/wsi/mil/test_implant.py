@@ -15,7 +15,7 @@ from torch import Generator
 from medconsist.errors import RefusedInputError
 from medconsist.tiling.affine import Affine
 from medconsist.wsi.bench.implanted_copies import CLASSES, Copy, TissuePart, halves_of, write_copy
-from medconsist.wsi.bench.implants import Sizes, area_of, mean_inside
+from medconsist.wsi.bench.implants import Sizes, area_of, mean_inside, run_bench
 from medconsist.wsi.encoders.colour_texture import ColourTexture
 from medconsist.wsi.geojson import read_geojson
 from medconsist.wsi.heatmap import HeatMap
@@ -276,3 +276,24 @@ def test_geojson_of_a_prediction_lies_over_the_lesion(small: Small) -> None:
     found = {n: outlines.intersection(shape).area / shape.area for n, shape in wrong.items()}
     assert covered > 0.5, (covered, found)
     assert covered > max(found.values()) + 0.3, (covered, found)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_bench_made_tiny_asks_every_family_in_both_halves(data_dir: Path, one_thread: None) -> None:
+    del one_thread
+    sizes = Sizes(
+        lesions=2,
+        shams=4,
+        families=("large-cell", "small-cell"),
+        methods=("abmil",),
+        epochs=1,
+        workers=1,
+    )
+    report = run_bench(data=data_dir, sizes=sizes)
+    assert [target.name for target in report.targets] == [
+        "maps above shams, abmil, instance_probability"
+    ]
+    assert report.rows[0].n == 8
+    assert {row.n for row in report.rows if "by model" in row.metric} == {4}
+    assert any(row.case == "haematoxylin of the tile, nothing trained" for row in report.rows)
