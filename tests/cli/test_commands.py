@@ -96,7 +96,8 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     monkeypatch.setattr("medconsist.wsi.mil.demo.TRAIN", 4)
     monkeypatch.setattr("medconsist.wsi.mil.demo.VALIDATION", 4)
     monkeypatch.setattr("medconsist.wsi.mil.demo.SMALL", SlideConfig(width=512, height=512))
-    monkeypatch.setenv("PATH", str(tmp_path))
+    # the system's programs, which scikit-learn asks for the number of cores, and not medconsist
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), "/usr/bin", "/bin"]))
 
     text = program("demo", "--out", tmp_path).out
     said = json.loads(program("demo", "--out", tmp_path, "--json").out)
