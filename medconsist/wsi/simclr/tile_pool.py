@@ -159,8 +159,10 @@ class TilePool:
         try:
             with storage_errors(folder, doing="read"):
                 about = json.loads((folder / _ABOUT).read_bytes())
-                pixels = np.load(folder / _TILES, mmap_mode="r", allow_pickle=False)
-                slide = np.load(folder / _SLIDE, allow_pickle=False).astype(np.int64)
+                # arrays alone: np.load would take an archive too, and leave it open
+                pixels = np.lib.format.open_memmap(folder / _TILES, mode="r")
+                with (folder / _SLIDE).open("rb") as file:
+                    slide = np.lib.format.read_array(file).astype(np.int64)
             names = tuple(about["slides"])
             sound = about["format"] == FORMAT and len(pixels) == len(slide) == about["tiles"]
             sound &= slide.min() >= 0 and slide.max() < len(names)
