@@ -213,8 +213,7 @@ def train_method(
     MHIM's courses run also where it stops earlier, as the learning rate does: compare a plain model
     at as many stages, or at the sum of their steps.
 
-    INS is never stopped early: the log loss of its bag head says little of its instances, and the
-    checkpoint that is best by it had an instance AUC of 0.49 where the last one had 0.76.
+    INS is never stopped early: the log loss of its bag head says little of its instances.
 
     Parameters
     ----------
