@@ -36,7 +36,7 @@ $(VENV)/.made: constraints.txt
 	touch $@
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml
-	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,viewer]'
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,viewer,train]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run

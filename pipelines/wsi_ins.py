@@ -32,7 +32,7 @@ from tyro.conf import Fixed
 from medconsist._atomic import atomic_write_bytes, make_folder
 from medconsist._digests import canonical_json
 from medconsist.metrics.classification import area_under_roc
-from medconsist.metrics.report import Estimate, interval, paired_difference
+from medconsist.metrics.report import Estimate, interval, paired_difference, written
 from medconsist.networks.resnet import RESNET18, ResNetConfig
 from medconsist.tiling.affine import Affine
 from medconsist.training.draws import generator_for
@@ -356,14 +356,6 @@ def judged(columns: dict[str, list[float]], unit: str) -> dict[str, Estimate]:
             columns[INS], columns[other], unit=unit, generator=generator_for(1, place)
         )
     return table
-
-
-def written(estimate: Estimate) -> str:
-    """Return an estimate as a person reads it."""
-    low, high = estimate.ci_low, estimate.ci_high
-    limits = "" if low is None or high is None else f"95 % CI {low:.3f} to {high:.3f}; "
-    note = f"; {estimate.note}" if estimate.note else ""
-    return f"{estimate.mean:+.3f} ({limits}n = {estimate.n} {estimate.unit_of_analysis}s{note})"
 
 
 if __name__ == "__main__":

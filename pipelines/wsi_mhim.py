@@ -28,7 +28,7 @@ from torch import Generator, nn
 from medconsist._atomic import atomic_write_bytes
 from medconsist._digests import canonical_json
 from medconsist.metrics.classification import area_under_roc
-from medconsist.metrics.report import Estimate, interval, paired_difference
+from medconsist.metrics.report import Estimate, interval, paired_difference, written
 from medconsist.training.draws import generator_for
 from medconsist.training.fit import fit
 from medconsist.training.run_folder import RunFolder
@@ -232,14 +232,6 @@ def judged(figures: Sequence[dict[str, float]]) -> dict[str, Estimate]:
             columns[name], columns[BASELINE], unit=UNIT, generator=generator_for(1, place)
         )
     return table
-
-
-def written(estimate: Estimate) -> str:
-    """Return an estimate as a person reads it."""
-    low, high = estimate.ci_low, estimate.ci_high
-    limits = "" if low is None or high is None else f"95 % CI {low:.3f} to {high:.3f}; "
-    note = f"; {estimate.note}" if estimate.note else ""
-    return f"{estimate.mean:+.3f} ({limits}n = {estimate.n} {estimate.unit_of_analysis}s{note})"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from torch import Tensor
 from medconsist._atomic import atomic_write_bytes
 from medconsist._digests import canonical_json
 from medconsist.metrics.classification import area_under_roc
-from medconsist.metrics.report import Estimate, interval, paired_difference
+from medconsist.metrics.report import Estimate, interval, paired_difference, written
 from medconsist.training.draws import generator_for
 from medconsist.wsi.bench.mil_methods import standardised
 from medconsist.wsi.mil.baselines import mean_instance_auc
@@ -301,14 +301,6 @@ def judged(figures: Sequence[dict[str, float]], method: str) -> dict[str, Estima
 def asdict_of(recipe: Recipe) -> dict[str, object]:
     """Return the recipe as JSON values, without the place that it is run in."""
     return {"task": asdict(recipe.task), "bags": asdict(recipe.bags), "seed": recipe.seed}
-
-
-def written(estimate: Estimate) -> str:
-    """Return an estimate as a person reads it."""
-    low, high = estimate.ci_low, estimate.ci_high
-    limits = "" if low is None or high is None else f"95 % CI {low:.3f} to {high:.3f}; "
-    note = f"; {estimate.note}" if estimate.note else ""
-    return f"{estimate.mean:+.3f} ({limits}n = {estimate.n} {estimate.unit_of_analysis}s{note})"
 
 
 if __name__ == "__main__":

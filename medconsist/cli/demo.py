@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from medconsist._extras import require
 from medconsist.cli.options import Computing
 
 __all__ = ["Demo"]
@@ -20,8 +21,9 @@ class Demo(Computing):
     """Folder for the scans, slides and results."""
 
     def run(self) -> int:
-        """Run the demonstration of every domain that is installed."""
+        """Run the demonstration of every domain."""
         self.set_up()
+        require("lightning.pytorch", extra="train")  # before minutes of the other parts
         from medconsist.mri import demo as mri
         from medconsist.mri import report as mri_report
         from medconsist.wsi import demo as wsi

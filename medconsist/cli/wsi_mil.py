@@ -312,7 +312,7 @@ def _train(asked: TrainBags | Probe, choice: "MethodChoice") -> int:
         train=train,
         validation=validation,
         provenance=desk.provenance(tests=tests),
-        device=asked.device,
+        device="cuda" if asked.device == "cuda" else "cpu",
         seed=asked.seed,
         **own,
     ).run()

@@ -12,7 +12,14 @@ from medconsist._extras import require
 from medconsist.errors import RefusedInputError
 from medconsist.metrics._checks import FEW, refuse_confidence
 
-__all__ = ["Estimate", "Proportion", "exact_binomial_interval", "interval", "paired_difference"]
+__all__ = [
+    "Estimate",
+    "Proportion",
+    "exact_binomial_interval",
+    "interval",
+    "paired_difference",
+    "written",
+]
 
 _RESAMPLES = 4999
 
@@ -69,6 +76,20 @@ class Proportion:
     n: int
     unit_of_analysis: str
     confidence: float = 0.95
+
+
+def written(estimate: Estimate) -> str:
+    """Return an estimate as a person reads it, with its sign: for differences too.
+
+    Examples
+    --------
+    >>> written(Estimate(mean=0.5, ci_low=0.4, ci_high=0.6, n=9, unit_of_analysis="scan"))
+    '+0.500 (95 % CI 0.400 to 0.600; n = 9 scans)'
+    """
+    low, high, share = estimate.ci_low, estimate.ci_high, 100 * estimate.confidence
+    limits = "" if low is None or high is None else f"{share:g} % CI {low:.3f} to {high:.3f}; "
+    note = f"; {estimate.note}" if estimate.note else ""
+    return f"{estimate.mean:+.3f} ({limits}n = {estimate.n} {estimate.unit_of_analysis}s{note})"
 
 
 def interval(

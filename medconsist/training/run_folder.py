@@ -13,7 +13,7 @@ from medconsist._digests import canonical_json, sha256_of_path
 from medconsist.errors import CorruptResultError, RefusedInputError
 from medconsist.training.metrics_log import metrics_table, read_rows
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "differing"]
 
 _SHOWN = 3
 
@@ -151,8 +151,7 @@ class RunFolder:
 
     def _require_same(self, recipe: Mapping[str, Any]) -> None:
         held, given = dict(_leaves(_read_json(self.recipe))), dict(_leaves(recipe))
-        differ = [key for key in {**held, **given} if held.get(key, "-") != given.get(key, "-")]
-        if differ:
+        if differ := differing(held, given):
             shown = [f"{k}: {held.get(k, '-')!r} there, {given.get(k, '-')!r} now" for k in differ]
             more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
             msg = (
@@ -192,6 +191,18 @@ def _read_json(path: Path) -> dict[str, Any]:
         msg = f"{path} holds no JSON object. Choose another folder for this run."
         raise CorruptResultError(msg)
     return value
+
+
+def differing(held: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Return the names of what differs between two recipes, those of inner values with a dot.
+
+    Examples
+    --------
+    >>> differing({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2})
+    ['a.b']
+    """
+    first, second = dict(_leaves(held)), dict(_leaves(given))
+    return [key for key in {**first, **second} if first.get(key, "-") != second.get(key, "-")]
 
 
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  any JSON

@@ -112,7 +112,7 @@ def run_demo(out: Path, *, device: str, seed: int) -> DemoPrediction:
         lr=1e-3,
         patience=None,
         evaluations=10,
-        device=device,
+        device="cpu" if device == "cpu" else "cuda",
         seed=seed,
         progress=False,
     ).run()

@@ -103,11 +103,6 @@ class MethodChoice:
         """The name of the settings of MHIM-MIL."""
         return self.preset or f"c16-{self.base}"
 
-    @property
-    def stages(self) -> int:
-        """How many trainings it takes, each of the same number of epochs."""
-        return {"mhim": 2, "mhim-ins": 3}.get(self.name, 1)
-
     def ins_over(self, steps: int) -> InsConfig:
         """Return the numbers of INS for a run of so many steps."""
         if self.ins is not None:

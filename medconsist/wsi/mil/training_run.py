@@ -1,6 +1,6 @@
 """A whole training of a model of bags: stages, calibration on validation, the card, last of all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from medconsist.metrics.calibration import fit_temperature
 from medconsist.metrics.operating_point import OperatingPoint, youden
 from medconsist.results.safetensors_file import require_regular
 from medconsist.training.draws import generator_for
-from medconsist.training.settings import EarlyStop, TrainConfig
+from medconsist.training.run_folder import differing
+from medconsist.training.settings import DeviceName, EarlyStop, Precision, TrainConfig
 from medconsist.training.weights import read_weights, save_weights
 from medconsist.wsi.mil.card import (
     CARD_NAME,
@@ -142,8 +143,8 @@ class MilTraining:
     patience: int | None = 10
     evaluations: int = 50
     sampling: Sampling = field(default_factory=Sampling)
-    precision: str = "32"
-    device: str = "cpu"
+    precision: Precision = "32"
+    device: DeviceName = "cpu"
     devices: int = 1
     seed: int = 0
     resume: bool = False
@@ -204,7 +205,7 @@ class MilTraining:
         write_card(self.out, self._card(trained, centres, digest))
 
     def _require_same(self, card: MilCard) -> None:
-        differ = _unlike(card.training, self._resolved())
+        differ = differing(card.training, self._resolved())
         if differ:
             msg = (
                 f"{self.out} holds a finished training of another recipe: "
@@ -219,7 +220,7 @@ class MilTraining:
         stop = None
         if self.patience is not None:
             stop = EarlyStop(metric="val_log_loss", patience=self.patience)
-        return make_config(
+        return TrainConfig(
             steps=steps,
             lr=self.lr,
             weight_decay=self.weight_decay,
@@ -359,23 +360,6 @@ def load_predictor(folder: Path, *, device: str = "cpu") -> Predictor:
     return Predictor(
         model.network.to(device), card, prototypes=centres.state["centres"], teacher=teacher
     )
-
-
-def make_config(**values: Any) -> TrainConfig:  # noqa: ANN401  checked by TrainConfig
-    """Return training settings; words are checked there, and refused with a sentence."""
-    return TrainConfig(**values)
-
-
-def _unlike(held: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[str]:
-    """Return the names of what differs, those of inner values with a dot."""
-    names = list[str]()
-    for name in {**held, **now}:
-        first, second = held.get(name), now.get(name)
-        if isinstance(first, Mapping) and isinstance(second, Mapping):
-            names += _unlike(first, second, f"{place}{name}.")
-        elif first != second:
-            names.append(f"{place}{name}")
-    return names
 
 
 def _said(cohort: Cohort) -> dict[str, list[Any]]:
