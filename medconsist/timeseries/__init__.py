@@ -1,0 +1,1 @@
+"""Biosignals: recordings, windows, contrastive pre-training, and an evaluator by patient."""
