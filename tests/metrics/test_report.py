@@ -4,10 +4,16 @@ import math
 
 import pytest
 import torch
+from scipy.stats import ttest_1samp
 from torch import Generator
 
 from medconsist.errors import RefusedInputError
-from medconsist.metrics.report import exact_binomial_interval, interval, paired_difference
+from medconsist.metrics.report import (
+    exact_binomial_interval,
+    interval,
+    paired_difference,
+    t_interval,
+)
 
 
 def test_mean_and_unit_are_reported(generator: Generator) -> None:
@@ -100,3 +106,18 @@ def test_unfit_values_are_refused(generator: Generator) -> None:
         paired_difference([1.0, 2.0], [1.0], unit="scan", generator=generator)
     with pytest.raises(RefusedInputError, match="got k=6 out of n=5"):
         exact_binomial_interval(6, 5, unit="site")
+
+
+def test_t_interval_is_that_of_scipy() -> None:
+    values = [0.1, 0.4, 0.2, 0.9]
+    limits = ttest_1samp(values, 0.0).confidence_interval(0.9)
+    found = t_interval(values, unit="draw", confidence=0.9)
+    assert (found.ci_low, found.ci_high) == pytest.approx((limits.low, limits.high))
+    assert found.mean == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("values", "note"), [([0.5], "one draw"), ([0.5, 0.5], "all 2 values")])
+def test_t_interval_of_what_does_not_vary_is_not_made_up(values: list[float], note: str) -> None:
+    found = t_interval(values, unit="draw")
+    assert found.ci_low is None
+    assert found.note.startswith(note)

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-from torch import Generator
-
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.power import smallest_mean_difference
-from medconsist.metrics.report import Estimate, interval, paired_difference
+from medconsist.metrics.report import Estimate, t_interval
 from medconsist.results.bench import BenchRow, BenchTable, Target
 
 __all__ = ["Contrast", "Figures", "table"]
@@ -88,7 +86,7 @@ def table(
     contrasts
         Which differences are reported; the fixed ones become targets.
     seed
-        Of the resampling; number of the first draw.
+        Number of the first draw, for the rows.
 
     Raises
     ------
@@ -99,37 +97,35 @@ def table(
     if any(list(one.values) != keys for one in draws):
         msg = "the draws have different figures; give those of one bench."
         raise RefusedInputError(msg)
-    generator = Generator().manual_seed(seed)
     rows = []
     for cell, name, metric in keys:
-        estimate = interval(_over(draws, (cell, name, metric)), unit=UNIT, generator=generator)
+        estimate = t_interval(_over(draws, (cell, name, metric)), unit=UNIT)
         rows.append(_row(f"{title}, {cell}, {name}", metric, estimate, seed))
     done = BenchTable(tuple(rows))
     for contrast in contrasts:
-        done = done.joined(_compared(title, draws, contrast, generator, seed))
+        done = done.joined(_compared(title, draws, contrast, seed))
     return done
 
 
-def _compared(
-    title: str, draws: Sequence[Figures], contrast: Contrast, generator: Generator, seed: int
-) -> BenchTable:
+def _compared(title: str, draws: Sequence[Figures], contrast: Contrast, seed: int) -> BenchTable:
     first, second = (
         _over(draws, (contrast.cell, name, contrast.metric))
         for name in (contrast.first, contrast.second)
     )
-    found = paired_difference(first, second, unit=UNIT, generator=generator)
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    found = t_interval(differences, unit=UNIT)
     case = f"{title}, {contrast.cell}, {contrast.words}"
     rows = [_row(case, contrast.metric, found, seed)]
     if not contrast.is_fixed:
         return BenchTable(tuple(rows))
-    differences = [a - b for a, b in zip(first, second, strict=True)]
     if len(set(differences)) > 1:
         rows.append(_detectable(case, contrast.metric, differences, seed))
     bounds = "" if found.ci_low is None else f" ({found.ci_low:.3f} to {found.ci_high:.3f})"
+    note = f"; {found.note}" if found.note else ""
     target = Target(
         name=case,
         wanted="95 % interval of the paired difference above 0",
-        seen=f"{found.mean:.3f}{bounds}",
+        seen=f"{found.mean:.3f}{bounds}{note}",
         met=found.ci_low is not None and found.ci_low > 0,
     )
     return BenchTable(tuple(rows), (target,))

@@ -92,7 +92,7 @@ class Sizes:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.methods) - set(METHODS))
         rising = all(a < b for a, b in pairwise(self.instances))
-        if unknown or not rising or min(*self.instances, self.repeats) < 1:
+        if unknown or not rising or min(*self.instances, self.repeats, len(self.instances)) < 1:
             msg = (
                 f"got methods {', '.join(self.methods)}, {self.repeats} repeats and bags of "
                 f"{self.instances}; allowed: {', '.join(METHODS)}, 1 repeat or more, rising sizes."
@@ -128,6 +128,11 @@ def run_bench(*, seed: int, sizes: Sizes | None = None) -> BenchReport:
         Of the random features and weights.
     sizes
         None takes the defaults.
+
+    Raises
+    ------
+    RefusedInputError
+        A step did not come to its end.
     """
     chosen = sizes or Sizes()
     rows: list[BenchRow] = []
@@ -180,7 +185,14 @@ def _measured(method: str, instances: int, sizes: Sizes, seed: int) -> dict[str,
         seed=seed,
     )
     command = [sys.executable, "-m", __name__, json.dumps(asdict(asked))]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  ours
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603  ours
+    if done.returncode:
+        msg = (
+            f"a step of {method} over {instances:,} instances on {sizes.place} ended with code "
+            f"{done.returncode} (-9: killed, most likely for memory; else see above). Ask for "
+            "fewer instances or another device."
+        )
+        raise RefusedInputError(msg)
     cost: dict[str, float] = json.loads(done.stdout)
     return cost
 

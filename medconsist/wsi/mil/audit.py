@@ -1,14 +1,8 @@
-"""The leak audit: ways in which a test can be easier than the world, each looked for by itself.
-
-A finding of weight ``"leak"`` makes the numbers of the test void until it is explained; one of
-weight ``"warning"`` says what they cannot show.
-"""
+"""The leak audit: ways in which a test can be easier than the world, each looked for by itself."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Int64
@@ -17,11 +11,11 @@ from torch import Generator, Tensor
 from medconsist.errors import CorruptResultError, RefusedInputError
 from medconsist.manifests.cases import CaseManifest
 from medconsist.manifests.split import read_split
+from medconsist.results.finding import Finding
 from medconsist.wsi.mil.cohort import Cohort
 from medconsist.wsi.mil.fingerprints import Fingerprints, near_pairs
 
 __all__ = [
-    "Finding",
     "copies_across",
     "patients_apart",
     "sites_apart",
@@ -30,41 +24,6 @@ __all__ = [
 ]
 
 _SHOWN = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one look found.
-
-    Parameters
-    ----------
-    name
-        Of the look.
-    passed
-        Whether nothing was found.
-    sentence
-        What was looked at and found, with its numbers.
-    numbers
-        By name.
-    weight
-        What it means if it did not pass.
-
-    Examples
-    --------
-    >>> Finding(name="patients", passed=True, sentence="No patient is in two parts.").is_leak
-    False
-    """
-
-    name: str
-    passed: bool
-    sentence: str
-    numbers: Mapping[str, float | int] = field(default_factory=dict)
-    weight: Literal["leak", "warning"] = "leak"
-
-    @property
-    def is_leak(self) -> bool:
-        """Whether the command ends with exit code 4."""
-        return not self.passed and self.weight == "leak"
 
 
 def patients_apart(parts: Mapping[str, Cohort]) -> Finding:
@@ -123,8 +82,8 @@ def copies_across(
 
     Two bags are suspect if they share exact instance features (`Fingerprints.shared`), or if their
     mean features, standardised over all bags, point the same way (``cosine``) and lie nearer than
-    ``nearness`` times the median distance from a bag to its nearest other one. The cosine alone
-    would suspect all slides of one scanner.
+    ``nearness`` times the median distance from a bag to the nearest other one of its part. The
+    cosine alone would suspect all slides of one scanner.
 
     Parameters
     ----------

@@ -58,7 +58,6 @@ class DemoPrediction:
     def text(self) -> str:
         """For people: the training, its validation, the prediction; paths come last."""
         card = self.card
-        slide, *rest = self.predicted.text.removeprefix(f"{RESEARCH_USE_ONLY}\n").split("\n")
         scores = ", ".join(f"{name} {value:.3g}" for name, value in sorted(card.validation.items()))
         return "\n".join(
             [
@@ -66,8 +65,7 @@ class DemoPrediction:
                 "",
                 f"{card.method} trained on the labels of {card.cases['train']} drawn slides; on "
                 f"{card.cases['validation']} others, which chose its checkpoint: {scores}.",
-                slide,
-                *rest,
+                self.predicted.text.removeprefix(f"{RESEARCH_USE_ONLY}\n"),
                 str(self.model),
             ]
         )
@@ -97,7 +95,7 @@ def run_demo(out: Path, *, device: str, seed: int) -> DemoPrediction:
     source = _features(folder, device=device, seed=seed)
     cohort = _labelled(source)
     bag = source.opened(0).bags[0]
-    model = folder / "model"
+    model = folder / f"model-{seed}"  # a model is of one seed, and slides are drawn over
     predictor = MilTraining(
         out=model,
         choice=MethodChoice(name="abmil", width=64),
@@ -114,6 +112,7 @@ def run_demo(out: Path, *, device: str, seed: int) -> DemoPrediction:
         evaluations=10,
         device="cpu" if device == "cpu" else "cuda",
         seed=seed,
+        resume=True,
         progress=False,
     ).run()
     return DemoPrediction(predictor.card, model, _predicted(out, predictor, seed=seed))

@@ -28,7 +28,7 @@ from medconsist.training.draws import generator_for
 from medconsist.wsi.mil.card import MilCard
 from medconsist.wsi.mil.cohort import Cohort
 from medconsist.wsi.mil.objective import all_bags
-from medconsist.wsi.mil.predictor import Predictor, tempered
+from medconsist.wsi.mil.predictor import Predictor
 
 __all__ = ["CaseAnswers", "Comparison", "Evaluation", "answers_of", "compare", "evaluate"]
 
@@ -222,9 +222,8 @@ def answers_of(predictor: Predictor, cohort: Cohort) -> CaseAnswers:
         )
         raise RefusedInputError(msg)
     labels = cohort.labels  # refused before anything is computed
-    said = torch.cat([o.probabilities.cpu() for _, o in all_bags(predictor.network, cohort)])
-    # in float64, as the threshold was chosen: a temperature below 1 makes ties in float32
-    said = tempered(said.double(), predictor.card.temperature)
+    outputs = (output for _, output in all_bags(predictor.network, cohort))
+    said = torch.cat([predictor.probabilities(output).cpu() for output in outputs])
     return CaseAnswers(said, labels, cohort.patients, tuple(info.case for info in cohort.infos))
 
 

@@ -67,7 +67,8 @@ class Fingerprints:
             return float(np.isin(known, large).mean()) if len(known) else 0.0
         below = min(a[-1], b[-1])
         a, b = a[a <= below], b[b <= below]
-        return float(len(np.intersect1d(a, b)) / min(len(a), len(b)))
+        # of a bag far smaller than the other none may lie there
+        return float(len(np.intersect1d(a, b)) / max(1, min(len(a), len(b))))
 
 
 def bag_means(cohort: Cohort) -> Float[Tensor, "bags dim"]:
@@ -99,10 +100,12 @@ def _near_means(
     names = sorted(set(part_of))
     part = torch.tensor([names.index(name) for name in part_of])
     unit = torch.nn.functional.normalize(means, dim=1)
-    nearest = torch.cat([_to_others(means, first)[0] for first in range(0, len(means), _BLOCK)])
-    close = nearness * float(nearest.median())
-    for first in range(0, len(means), _BLOCK):
-        away = _to_others(means, first)[1]
+    blocks = range(0, len(means), _BLOCK)
+    nearest = torch.cat([_nearest_of_part(means, part, first) for first in blocks])
+    known = nearest[nearest.isfinite()]
+    close = nearness * float(known.median()) if len(known) else 0.0
+    for first in blocks:
+        away = _to_others(means, first)
         alike = unit[first : first + _BLOCK] @ unit.T >= cosine
         # of copies, both the distance and its direction vanish
         suspect = ((away <= close) & alike) | (away == 0)
@@ -112,13 +115,22 @@ def _near_means(
                 yield first + row, column
 
 
-def _to_others(means: Tensor, first: int) -> tuple[Tensor, Tensor]:
-    """Return distances of a block of bags to their nearest other one, and to all of them."""
+def _nearest_of_part(means: Tensor, part: Tensor, first: int) -> Tensor:
+    """Return distances of a block of bags to their nearest other one in the same part.
+
+    If copies of most bags lie in another part, the nearest one of all would be the copy itself.
+    """
+    is_apart = part[first : first + _BLOCK, None] != part
+    return _to_others(means, first).masked_fill(is_apart, torch.inf).min(1).values
+
+
+def _to_others(means: Tensor, first: int) -> Tensor:
+    """Return distances of a block of bags to all others; that to itself is infinite."""
     block = means[first : first + _BLOCK]
     away = torch.cdist(block, means, compute_mode="donot_use_mm_for_euclid_dist")
     own = torch.arange(first, first + len(block))
     away[torch.arange(len(block)), own] = torch.inf
-    return away.min(1).values, away
+    return away
 
 
 def _with_one_hash(hashes: Sequence[UInt64[np.ndarray, " _"]]) -> set[tuple[int, int]]:

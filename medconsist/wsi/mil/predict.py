@@ -31,7 +31,7 @@ from medconsist.wsi.task import N_FACTS
 __all__ = ["KIND", "RESULT_VERSION", "CaseJob", "by_tile", "predict_case"]
 
 KIND = "wsi.prediction"
-RESULT_VERSION = 1  # raise it when the arrays or scores of the same bags and model change
+RESULT_VERSION = 2  # raise it when the arrays or scores of the same bags and model change
 _COPIED = ("overview", "tissue", "pen", "fold", "blur")  # what the maps are drawn on
 _MEANINGS = {
     "hidden_spread": "How much the probability changes while half of the tiles are hidden.",

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from medconsist import RESEARCH_USE_ONLY
 from medconsist._atomic import atomic_write_bytes, make_folder
 from medconsist._digests import sha256_of_path
-from medconsist.errors import MedconsistError, MissingInputError
+from medconsist.errors import MedconsistError, MissingInputError, RefusedInputError
 from medconsist.results.cases import Outcome
 from medconsist.results.store import ResultStore
 from medconsist.wsi.bags.bag_file import read_bag_facts
@@ -123,16 +123,21 @@ def study_jobs(
     cases
         Only these; none: all.
     slides
-        Slide files, told by their sha256.
+        Slide files of the study, told by their sha256.
     seed
         Of the hidden repeats.
 
     Raises
     ------
     MissingInputError
-        There is no bag of the model's encoder, or a named case has none.
+        There is no bag of the model's encoder, a named case has none, or a slide file is not there.
+    RefusedInputError
+        A slide file is none of those that were embedded.
     """
-    entries = [one for one in bags_of(root, study) if "encoder" not in _unlike(one, predictor)]
+    known = _known(slides)
+    stored = bags_of(root, study)
+    _refuse_strangers(known, stored, study=f"study {study} in {root}")
+    entries = [one for one in stored if not {"encoder", "dim"} & set(_unlike(one, predictor))]
     exact = {(one.case, one.slide) for one in entries if not _unlike(one, predictor)}
     fitting = [
         one for one in entries if (one.case, one.slide) not in exact or not _unlike(one, predictor)
@@ -141,7 +146,6 @@ def study_jobs(
     for entry in only_current(fitting, ResultStore(root, study)):
         grouped[entry.case].append(entry)
     _refuse_unknown(cases, grouped, study=f"study {study} in {root}", space=predictor.card.space)
-    known = {sha256_of_path(path): path.absolute() for path in slides}
     return [
         CaseJob(
             out=root,
@@ -193,15 +197,39 @@ def _unlike(entry: BagEntry, predictor: Predictor) -> Iterable[str]:
     return predictor.card.space.unlike(facts.header, entry.shape[1])
 
 
+def _known(slides: Sequence[Path]) -> dict[str, Path]:
+    """Return the slide files by their sha256."""
+    for path in slides:
+        if not path.exists():
+            msg = f"the slide {path} is not there; give a file that was embedded, or none."
+            raise MissingInputError(msg)
+    return {sha256_of_path(path.resolve()): path.absolute() for path in slides}
+
+
+def _refuse_strangers(
+    known: Mapping[str, Path], entries: Sequence[BagEntry], *, study: str
+) -> None:
+    embedded = {entry.stored.result.inputs.get("slide") for entry in entries}
+    strangers = [path for digest, path in known.items() if digest not in embedded]
+    if strangers:
+        msg = (
+            f"{strangers[0]} is none of the slides that were embedded in {study} "
+            f"({len(strangers)} of {len(known)} files); give the very files."
+        )
+        raise RefusedInputError(msg)
+
+
 def _refuse_unknown(
     cases: Sequence[str], grouped: dict[str, list[BagEntry]], *, study: str, space: SpaceRecord
 ) -> None:
     unknown = sorted(set(cases) - set(grouped))
     if unknown or not grouped:
-        encoder = "" if space.encoder is None else f" of the encoder {space.encoder.name}"
+        kind = (
+            f"length {space.dim}" if space.encoder is None else f"the encoder {space.encoder.name}"
+        )
         which = f"case {', '.join(unknown[:3])}" if unknown else "any case"
         msg = (
-            f"{study} has no features{encoder} for {which} ({len(grouped)} cases have them). "
+            f"{study} has no features of {kind} for {which} ({len(grouped)} cases have them). "
             "Embed the slides first, as for training."
         )
         raise MissingInputError(msg)

@@ -108,8 +108,11 @@ class Predictor:
         )
 
     def probabilities(self, output: BagOutput) -> Float[Tensor, "bags classes"]:
-        """Return the probabilities of an output after the temperature of the card."""
-        return tempered(output.probabilities, self.card.temperature)
+        """Return the probabilities of an output after the temperature of the card, in float64.
+
+        So the threshold was chosen: a temperature below 1 makes ties in float32.
+        """
+        return tempered(output.probabilities.double(), self.card.temperature)
 
     @torch.no_grad()
     def answer(self, bag: Float[Tensor, "instances dim"], *, generator: Generator) -> Answer:

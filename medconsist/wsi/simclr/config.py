@@ -27,6 +27,13 @@ class SimclrConfig:
         Length of the vectors that are compared.
     views
         What may differ between two views of a tile.
+    style
+        Largest share of the spectrum in which all tiles of a view take the amplitude of one of
+        them, before anything else of the view (Batch Styles Standardization, Scalbert et al. 2023,
+        arXiv:2303.06088; see `consistency.style.batch_style`); in [0, 1], drawn for each view. 0
+        leaves it out, and no random number is drawn. It needs two scanners or more in a batch, and
+        tissue on every tile; ``colour_share=0`` in ``views`` keeps a view in one style. The
+        amplitude also carries how dense the nuclei are: keep it at 0.1 or below for tumour.
     batch
         Tiles a step, two views of each; at least 2. Data parallel: of each process, and each is
         compared with its own batch only.
@@ -66,6 +73,7 @@ class SimclrConfig:
     backbone: ResNetConfig = RESNET18
     projection: int = 128
     views: Views = field(default_factory=Views)
+    style: float | int = 0.0
     batch: int = 128
     temperature: float | int = 0.1
     keys: Keys = "batch"
@@ -91,6 +99,9 @@ class SimclrConfig:
                 f"temperature and momentum got {self.temperature} and {self.momentum}; allowed: "
                 "a positive number, and a share in [0, 1]."
             )
+            raise RefusedInputError(msg)
+        if not 0 <= self.style <= 1:
+            msg = f"style got {self.style}; allowed: a share in [0, 1], 0.1 or below for tumour."
             raise RefusedInputError(msg)
         for name, allowed in (("keys", Keys), ("same_slide", SameSlide), ("weight", Weight)):
             if getattr(self, name) not in get_args(allowed):

@@ -16,6 +16,7 @@ from medconsist.wsi.simclr.contrast_masks import contrast_masks
 from medconsist.wsi.simclr.network import Projected, SimclrNetwork
 from medconsist.wsi.simclr.tile_pool import DrawnTiles, TilePool
 from medconsist.wsi.simclr.view_scores import view_scores
+from medconsist.wsi.simclr.view_style import StyleDraw, draw_style
 from medconsist.wsi.simclr.views import ViewDraw, Views
 
 __all__ = ["SimclrObjective", "TwoViews"]
@@ -35,6 +36,8 @@ class TwoViews:
         The two views, to be applied on the device.
     step
         Optimiser steps done when it was drawn.
+    styles
+        Of the two views; None where each tile keeps its own.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class TwoViews:
     first: ViewDraw
     second: ViewDraw
     step: int
+    styles: tuple[StyleDraw | None, StyleDraw | None] = (None, None)
 
 
 class SimclrObjective(Objective):
@@ -122,7 +126,8 @@ class SimclrObjective(Objective):
         config = self.config
         drawn = self._pool.draw(config.batch, generator, weight=config.weight)
         first, second = (config.views.draw(config.batch, generator) for _ in range(2))
-        return TwoViews(drawn, first, second, step)
+        style, other = (draw_style(config.batch, config.style, generator) for _ in range(2))
+        return TwoViews(drawn, first, second, step, (style, other))
 
     def losses(self, network: nn.Module, batch: TwoViews) -> dict[str, Tensor]:
         """Return NT-Xent; with a bank, move the teacher first and remember the keys last."""
@@ -204,7 +209,8 @@ def _two_views(views: Views, batch: TwoViews) -> tuple[Tensor, Tensor]:
     """Make both views in float32: half precision would shift colours by whole grey levels."""
     tiles = batch.drawn.tiles
     with torch.autocast(tiles.device.type, enabled=False):
-        return views.apply(tiles, batch.first), views.apply(tiles, batch.second)
+        shown = [tiles if style is None else style.apply(tiles) for style in batch.styles]
+        return views.apply(shown[0], batch.first), views.apply(shown[1], batch.second)
 
 
 def _refuse_sides(pool: TilePool, views: Views) -> None:

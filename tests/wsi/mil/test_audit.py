@@ -48,8 +48,12 @@ def cohort_of(
     return Cohort.of(InMemoryBags(bags), infos)
 
 
+def rows_of(cohort: Cohort) -> list[Tensor]:
+    return [cohort.rows(bag) for bag in range(len(cohort))]
+
+
 def with_bags(cohort: Cohort, bags: Sequence[Tensor]) -> Cohort:
-    own = [cohort.rows(bag) for bag in range(len(cohort))]
+    own = rows_of(cohort)
     return Cohort.of(InMemoryBags([*bags, *own[len(bags) :]]), cohort.infos)
 
 
@@ -98,6 +102,13 @@ def test_a_copy_of_a_slide_is_found(kind: str, generator: Generator) -> None:
     assert "case c4 (train) and case t0 (test)" in found.sentence
 
 
+def test_a_test_of_nothing_but_rescanned_slides_is_found(generator: Generator) -> None:
+    train = cohort_of(30)
+    again = [bag + 0.2 * torch.randn(bag.shape, generator=generator) for bag in rows_of(train)]
+    test = with_bags(cohort_of(30, name="again"), again)
+    assert copies_across({"train": train, "test": test}).numbers["pairs"] > 20
+
+
 def test_a_copy_within_a_part_is_no_leak() -> None:
     train = cohort_of(10)
     twice = with_bags(train, [train.rows(5)])
@@ -123,6 +134,13 @@ def test_the_shared_part_of_large_bags_is_estimated(generator: Generator) -> Non
     assert abs(found.shared(0, 1) - 0.25) < 0.1
     assert found.shared(0, 2) == 0.0
     assert found.shared(0, 0) == found.shared(0, 3) == 1.0
+
+
+def test_bags_of_very_different_sizes_share_nothing_by_chance() -> None:
+    large, small = (np.arange(n, dtype=np.uint64) for n in (256, 512))
+    hashes = (large, small[256:])  # all of the small bag's lie above the largest of the large one's
+    found = Fingerprints(torch.zeros(2, 1), hashes)
+    assert found.shared(0, 1) == found.shared(1, 0) == 0.0
 
 
 def test_hashes_are_those_of_values_not_of_their_order() -> None:

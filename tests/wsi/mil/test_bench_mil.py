@@ -1,23 +1,37 @@
 """The bench of MIL, made tiny: every row and target is there; figures mean nothing at this size."""
 
-from dataclasses import replace
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import pytest
+import torch
+from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport
+from medconsist.training.fit import Fitted, fit
+from medconsist.training.settings import TrainConfig
 from medconsist.wsi.bench.mil import Sizes, run_bench
 from medconsist.wsi.bench.mil_methods import (
     INS,
     INS_PUBLISHED,
     Budget,
-    Plain,
+    Ins,
+    Method,
+    MhimOfIns,
     ReleasedIns,
     standardised,
 )
 from medconsist.wsi.bench.mil_rows import Contrast, Figures, table
+from medconsist.wsi.mil.audit import truth_unseen
 from medconsist.wsi.mil.baselines import MlpScorer
-from medconsist.wsi.mil.simulate import BagRecipe, simulate_bags
+from medconsist.wsi.mil.ins.objective import InsObjective
+from medconsist.wsi.mil.mhim.objective import MhimObjective
+from medconsist.wsi.mil.objective import MilObjective
+from medconsist.wsi.mil.simulate import BagRecipe, SimulatedBags, simulate_bags
 
 TINY = Sizes(
     draws=2,
@@ -34,9 +48,29 @@ TINY = Sizes(
 )
 
 
+@dataclass(frozen=True)
+class Trainings:
+    """What was trained in which order: kind of objective, its cases, its steps."""
+
+    objectives: list[MilObjective]
+    configs: list[TrainConfig]
+
+
 @pytest.fixture(scope="module")
-def report() -> BenchReport:
-    return run_bench(sizes=TINY)
+def trainings() -> Trainings:
+    return Trainings([], [])
+
+
+@pytest.fixture(scope="module")
+def report(trainings: Trainings) -> BenchReport:
+    def watched(objective: MilObjective, config: TrainConfig, *rest: Any, **more: Any) -> Fitted:
+        trainings.objectives.append(objective)
+        trainings.configs.append(config)
+        return fit(objective, config, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medconsist.wsi.bench.mil_methods.fit", watched)
+        return run_bench(sizes=TINY)
 
 
 def test_each_table_has_its_fixed_contrasts_and_their_smallest_differences(
@@ -128,7 +162,70 @@ def test_standardising_uses_the_training_alone() -> None:
     assert other.infos == rest.infos
 
 
-def test_baseline_at_equal_compute_gets_the_steps_of_teacher_and_student() -> None:
-    budget = Budget(epochs=3)
-    assert budget.steps(58, parts=2) == 2 * budget.steps(58) == 2 * 3 * 15
-    assert Plain(budget=budget, parts=2).name == "abmil"
+def test_baseline_at_equal_compute_gets_the_steps_of_teacher_and_student(
+    report: BenchReport, trainings: Trainings
+) -> None:
+    del report
+    teacher, student, baseline, *_ = (config.steps for config in trainings.configs)
+    assert isinstance(trainings.objectives[1], MhimObjective)
+    assert baseline == teacher + student
+    assert teacher == student == TINY.budget.steps(len(trainings.objectives[0].train))
+
+
+def test_validation_is_of_other_patients_than_training_and_no_test_is_trained_on(
+    report: BenchReport, trainings: Trainings
+) -> None:
+    del report
+    whole = simulate_bags(replace(TINY.recipe, easy=0.9), draw=TINY.first_draw).cohort
+    for one in trainings.objectives[:5]:  # table a: one split for all
+        assert one.validation is not None
+        assert not set(one.train.patients) & set(one.validation.patients)
+        assert len(set(one.train.patients) | set(one.validation.patients)) == int(
+            0.56 * len(set(whole.patients))
+        )
+
+
+@pytest.mark.parametrize("name", ["ins", "mhim+ins", "released"])
+def test_the_leak_audit_finds_the_released_leak_alone(name: str) -> None:
+    recipe = BagRecipe(bags=12, instances=(8, 12), witness=(0.2, 0.4), two_cases=0.0, sites=1)
+    bags = simulate_bags(recipe, draw=5)
+
+    def trained(truth: Sequence[Tensor]) -> str:
+        given = SimulatedBags(bags.cohort, tuple(one.to(torch.int8) for one in truth), bags.is_easy)
+        train, validation = given.cohort.part(range(8)), given.cohort.part(range(8, 12))
+        ins = partial(Ins, budget=Budget(epochs=2, width=8))
+        methods: dict[str, Method] = {
+            "ins": ins(),
+            "mhim+ins": MhimOfIns(ins=ins()),
+            "released": ReleasedIns(budget=ins().budget, truth=given.truth_of(train)),
+        }
+        network = methods[name].train(train, validation, seed=0).network
+        state = [value.numpy().tobytes() for value in network.state_dict().values()]
+        return hashlib.sha256(b"".join(state)).hexdigest()
+
+    truth = [one.long() for one in bags.phenotype]
+    found = truth_unseen(trained, truth, generator=Generator().manual_seed(0))
+    assert found.is_leak == (name == "released"), found.sentence
+
+
+def test_targets_say_what_their_rows_say(report: BenchReport) -> None:
+    rows = {row.case: row for row in report.rows if row.ci_low is not None}
+    for target in report.targets:
+        row = rows[target.name]
+        assert f"{row.value:.3f}" in str(target.seen)
+
+
+def test_abmil_of_table_b_gets_the_steps_of_ins_twice_and_of_both_four_times(
+    report: BenchReport, trainings: Trainings
+) -> None:
+    del report
+    first = next(n for n, one in enumerate(trainings.objectives) if isinstance(one, InsObjective))
+    steps = [config.steps for config in trainings.configs]
+    assert steps[first + 1 : first + 3] == [2 * steps[first], 4 * steps[first]]
+
+
+def test_table_of_sites_has_copied_labels_and_ceiling(report: BenchReport) -> None:
+    cases = [row.case for row in report.rows if row.case.startswith("c. site, association 0.8")]
+    for words in ("copied bag labels, logistic", "true-label ceiling, mlp"):
+        for folds in ("random", "site-preserved"):
+            assert any(case.endswith(f"{words}, {folds} folds") for case in cases)

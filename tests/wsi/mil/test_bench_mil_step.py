@@ -54,6 +54,13 @@ def test_a_step_of_a_method_with_more_than_a_model_is_measured(method: str) -> N
     assert len(run_bench(seed=0, sizes=small).rows) == 2
 
 
-def test_bags_that_do_not_rise_are_refused() -> None:
+@pytest.mark.parametrize("instances", [(10, 10), (0, 10), ()])
+def test_bags_that_do_not_rise_are_refused(instances: tuple[int, ...]) -> None:
     with pytest.raises(RefusedInputError, match="rising sizes"):
-        Sizes(instances=(10, 10))
+        Sizes(instances=instances)
+
+
+def test_a_step_that_does_not_end_says_which() -> None:
+    nowhere = Sizes(instances=(600,), dim=8, width=16, methods=("max",), device="nowhere")
+    with pytest.raises(RefusedInputError, match="max over 600 instances on nowhere ended with"):
+        run_bench(seed=0, sizes=nowhere)

@@ -171,6 +171,14 @@ def test_answers_keep_their_order_where_float32_would_tie_them() -> None:
     )
 
 
+def test_a_case_is_as_probable_in_its_prediction_as_in_its_evaluation() -> None:
+    logits = [torch.tensor([0.0, value]) for value in (0.4, 0.45)]
+    predictor = Predictor(Sure().eval(), card(temperature=0.6))
+    judged = answers_of(predictor, cohort(logits, labels=[0, 1])).probabilities
+    predicted = [predictor.answer(one[None], generator=torch.Generator()) for one in logits]
+    assert [one.probabilities for one in predicted] == [tuple(row) for row in judged.tolist()]
+
+
 def test_sealed_labels_and_other_classes_are_refused_before_anything_is_computed() -> None:
     predictor = Predictor(nn.Linear(1, 1), card())  # would fail if it were asked
     bags = [torch.zeros(2), torch.ones(2)]

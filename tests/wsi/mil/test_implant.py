@@ -82,6 +82,16 @@ def test_a_sham_is_the_turned_donor_and_a_lesion_is_darker_in_every_channel(
         assert lesion[PLACE.box][whole].mean() < sham[PLACE.box][whole].mean() - 10
 
 
+def test_a_donor_is_read_as_it_was_before_any_implant(
+    picture: UInt8[np.ndarray, "rows columns 3"],
+) -> None:
+    lesion = implant("large-cell")
+    sham = Implant(place=Place(y=280, x=400, semi=(40, 40)), donor=(PLACE.y, PLACE.x))
+    both = implanted(picture, [lesion, sham], mpp=0.5)
+    alone = implanted(picture, [sham], mpp=0.5)
+    np.testing.assert_array_equal(both[sham.place.box], alone[sham.place.box])
+
+
 def test_sham_and_lesion_are_drawn_alike_whatever_goes_there() -> None:
     tissue = np.ones((500, 700), np.bool_)
     drawn = [

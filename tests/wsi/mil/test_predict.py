@@ -270,6 +270,10 @@ def test_a_case_or_encoder_that_is_not_there_is_named(study: Path) -> None:
     unknown = replace(asked, card=asked.card.model_copy(update={"space": space}))
     with pytest.raises(MissingInputError, match="no features of the encoder uni for any case"):
         study_jobs(study / "out", "wsi", predictor=unknown)
+    space = SpaceRecord(dim=asked.card.space.dim + 1)
+    longer = replace(asked, card=asked.card.model_copy(update={"space": space}))
+    with pytest.raises(MissingInputError, match=f"no features of length {space.dim} for any case"):
+        study_jobs(study / "out", "wsi", predictor=longer)
 
 
 def test_a_damaged_bag_keeps_no_other_case_from_its_prediction(copied: Path) -> None:
@@ -294,6 +298,22 @@ def test_pictures_come_when_the_file_is_given_later(copied: Path) -> None:
 
     assert "top_tiles" not in roles("a.svs")
     assert {"top_tiles", "bottom_tiles"} <= set(roles("a.svs", "c.svs"))
+
+
+def test_a_slide_file_of_no_embedded_slide_is_refused_before_anything_is_computed(
+    copied: Path,
+) -> None:
+    def ask(name: str) -> None:
+        slides = [copied / "c.svs", copied / name]
+        study_jobs(copied / "out", "wsi", predictor=predictor(copied), slides=slides)
+
+    with pytest.raises(MissingInputError, match=r"the slide .*d\.svs is not there"):
+        ask("d.svs")
+    (copied / "d.svs").write_bytes(b"another scan")
+    with pytest.raises(RefusedInputError, match=r"d\.svs is none .* \(1 of 2 files\)"):
+        ask("d.svs")
+    (copied / "linked.svs").symlink_to(copied / "a.svs")
+    ask("linked.svs")
 
 
 def test_every_tile_has_its_row_in_the_table_of_its_slide(copied: Path) -> None:

@@ -44,6 +44,18 @@ def test_the_probe_says_what_scikit_learn_says(classes: int) -> None:
     assert scores["penalty"] in PENALTIES
 
 
+def test_the_penalty_is_the_best_of_all_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, validation = cohort(30, seed=0), cohort(30, seed=1)
+    chosen = fit_probe(train, validation)[1]
+    alone = {}
+    for penalty in PENALTIES:
+        monkeypatch.setattr("medconsist.wsi.mil.probe.PENALTIES", (penalty,))
+        alone[penalty] = fit_probe(train, validation)[1]["log_loss"]
+    assert len(set(alone.values())) > 1
+    best = min(alone, key=alone.__getitem__)
+    assert chosen == {"penalty": best, "log_loss": alone[best]}
+
+
 def test_training_with_one_class_is_refused() -> None:
     part = cohort(4, seed=0)
     with pytest.raises(RefusedInputError, match="1 of 2 classes"):
