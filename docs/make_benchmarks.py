@@ -141,14 +141,14 @@ as large as the tumour's, 58 training bags of 100 to 300 instances. The unit is 
 its seeds averaged first; methods were set on other draws. Checkpoints come from validation, INS
 keeps its last weights. Intervals are those of Student's t over draws. *Equal compute*, and mean and
 max in table a: the epochs of teacher and student together; ABMIL of table b has twice and four
-times the epochs, which cost what INS and MHIM with INS do. *Copied bag labels* is no MIL: each instance gets the label of its bag. Its
-logistic row is the bar that was set, and a low one, since no line follows both phenotypes; its
-small network (mlp) is the rival. The *true-label ceiling* and the *released leak* see labels of
-instances, which no method may. ABMIL finds the tumour or does not, by seed: its mean over seeds
-lies between two modes. *INS* names a tenth of the instances of positive bags positive in any case;
-*as published* it does not, and can collapse. Table c takes one seed a draw, and judges bags: copied
-labels by the mean score of a bag, the ceiling by its highest. Not here, as too dear:
-TransMIL, DSMIL, MHIM over them, and MHIM v2.
+times the epochs, which cost what INS and MHIM with INS do. *Copied bag labels* is no MIL: each
+instance gets the label of its bag. Its logistic row is the bar that was set, and a low one, since
+no line follows both phenotypes; its small network (mlp) is the rival. The *true-label ceiling* and
+the *released leak* see labels of instances, which no method may. ABMIL finds the tumour or does
+not, by seed: its mean over seeds lies between two modes. *INS* names a tenth of the instances of
+positive bags positive in any case; *as published* it does not, and can collapse. Table c takes one
+seed a draw, and judges bags: copied labels by the mean score of a bag, the ceiling by its highest.
+Not here, as too dear: TransMIL, DSMIL, MHIM over them, and MHIM v2.
 """,
         mil.run_bench,
     ),
@@ -158,7 +158,7 @@ MUSK1, real: 92 molecules, 476 shapes. **92 bags rank nothing**: beside each dif
 smallest one that this protocol would show. Ten times ten folds by molecule; one setting for all
 methods, last weights, tuned on nothing but the probe's penalty, which it chooses on a fifth of its
 training molecules and therefore learns from fewer; intervals corrected for overlapping training
-sets, not clipped at 1. No published value stands here: those are of other folds and other trainings.
+sets, not clipped at 1. No published value stands here: those are of other folds and trainings.
 """,
         partial(mil_musk.run_bench, data=None, seed=0),
     ),
