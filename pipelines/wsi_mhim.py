@@ -123,6 +123,7 @@ def run(recipe: Recipe) -> str:
     report = {
         "task": asdict(recipe.task),
         "bags": asdict(recipe.bags),
+        "draws": [recipe.first_draw, recipe.first_draw + recipe.draws - 1],
         "seed": recipe.seed,
         "figures": figures,
         "table": {name: asdict(estimate) for name, estimate in table.items()},

@@ -172,9 +172,15 @@ def run(recipe: Recipe) -> str:
         return on_yours(recipe, recipe.yours.manifest)
     figures = list(on_draws(recipe))
     table = judged(figures, recipe.task.method)
-    report = {"recipe": asdict_of(recipe), "figures": figures}
-    values = {name: asdict(estimate) for name, estimate in table.items()}
-    atomic_write_bytes(recipe.out / "figures.json", canonical_json({**report, "table": values}))
+    report = {
+        "task": asdict(recipe.task),
+        "bags": asdict(recipe.bags),
+        "draws": [recipe.first_draw, recipe.first_draw + recipe.draws - 1],
+        "seed": recipe.seed,
+        "figures": figures,
+        "table": {name: asdict(estimate) for name, estimate in table.items()},
+    }
+    atomic_write_bytes(recipe.out / "figures.json", canonical_json(report))
     rows = [f"{name:44} {written(estimate)}" for name, estimate in table.items()]
     sizes = f"{recipe.bags.bags} bags a draw, {SHARES[0]:.0%} of the patients to train on"
     return "\n".join([f"{recipe.task.method}, trained on {SIMULATED}: {sizes}", *rows])
@@ -296,11 +302,6 @@ def judged(figures: Sequence[dict[str, float]], method: str) -> dict[str, Estima
             generator=generator_for(1, 0),
         )
     return table
-
-
-def asdict_of(recipe: Recipe) -> dict[str, object]:
-    """Return the recipe as JSON values, without the place that it is run in."""
-    return {"task": asdict(recipe.task), "bags": asdict(recipe.bags), "seed": recipe.seed}
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Demo(Computing):
             texts = [mri_report.as_text(scan), wsi_report.as_text(slides), model.text]
             said = "\n\n".join(texts)
             sys.stdout.write(f"{said}\n\nLook at it:\n  {view}\n")
-        return slides.exit_code
+        return max(slides.exit_code, model.predicted.exit_code)
 
 
 def _program() -> str:

@@ -116,6 +116,12 @@ class TrainBags(Labelled):
     def _choice(self) -> "MethodChoice":
         from medconsist.wsi.mil.methods import MethodChoice
 
+        if (self.base, self.preset) != ("abmil", None) and not self.method.startswith("mhim"):
+            msg = (
+                f"--base and --preset are of mhim and mhim-ins, got --method {self.method}; leave "
+                "them out, or name one of these."
+            )
+            raise RefusedInputError(msg)
         return MethodChoice(
             name=self.method,
             width=self.width,

@@ -132,8 +132,9 @@ class TrainConfig(OptimiserConfig):
         Kind, and number of processes with one device each (data parallel; every rank draws its
         own batches and the gradients are averaged).
     ema
-        Share of the old value in the average of the weights, in [0, 1), warmed up by
-        ``min(1 - 1 / (t + 1), ema)``; the average is evaluated and saved. None: no average.
+        Share of the old value in the average of the weights, in [0, 1], warmed up by
+        ``min(1 - 1 / (t + 1), ema)``; the average is evaluated and saved. 1 is the plain mean of
+        the first weights and those after every step. None: no average.
     stop
         When to stop early; needs ``evaluate_every``.
 
@@ -164,8 +165,8 @@ class TrainConfig(OptimiserConfig):
             require_at_least("evaluate_every", self.evaluate_every, 1)
         require_one_of("precision", self.precision, get_args(Precision))
         require_one_of("device", self.device, get_args(DeviceName))
-        if self.ema is not None and not 0 <= self.ema < 1:
-            msg = f"ema got {self.ema}; allowed: None or the share of the old value, in [0, 1)."
+        if self.ema is not None and not 0 <= self.ema <= 1:
+            msg = f"ema got {self.ema}; allowed: None or the share of the old value, in [0, 1]."
             raise RefusedInputError(msg)
         if self.stop is not None and self.evaluate_every is None:
             msg = "stop needs evaluations, and evaluate_every is None; give the steps between two."

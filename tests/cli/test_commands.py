@@ -15,6 +15,7 @@ import medconsist
 from medconsist.mri.methods import Zerofilled
 from medconsist.mri.settings import Reconstruction
 from medconsist.mri.task import Job, reconstruct_file
+from medconsist.wsi.mil.predict_study import PredictedStudy, RefusedCase
 from medconsist.wsi.simulate import SlideConfig
 from tests.cli.conftest import Answer, Program
 
@@ -113,6 +114,11 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     assert f"  {predicted['folder']}" in text.splitlines()
     assert any(note.startswith("Cannot assess") for note in predicted["notes"])  # of 4 patients
     assert text.splitlines()[-4] == said["mil"]["model"]
+
+    refused = PredictedStudy((), (RefusedCase("drawn", "corrupt", "It is cut off."),))
+    monkeypatch.setattr("medconsist.wsi.mil.demo.predict_all", lambda _: refused)
+    answer = program("demo", "--out", tmp_path)
+    assert (answer.code, "drawn: corrupt: It is cut off." in answer.out) == (3, True)
 
 
 def test_evaluation_without_a_reference_is_refused(

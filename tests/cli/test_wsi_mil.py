@@ -374,6 +374,8 @@ def test_bags_of_one_instance_train_and_evaluate(study: SmallStudy, program: Pro
         (("--device", "cuda:9"), "--device"),
         (("--label", "site"), "the split balanced the column 'label'"),
         (("--bags", "nowhere"), "one of the two"),
+        (("--preset", "v2"), "--preset are of mhim and mhim-ins, got --method abmil"),
+        (("--base", "dsmil"), "--preset are of mhim and mhim-ins, got --method abmil"),
     ],
 )
 def test_words_that_make_no_sense_are_refused_before_training(

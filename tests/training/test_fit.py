@@ -138,6 +138,24 @@ def test_the_saved_average_is_not_the_last_student(tmp_path: Path) -> None:
     assert not torch.equal(weights[0], weights[1])
 
 
+def test_an_average_of_share_one_is_the_mean_of_the_first_weights_and_every_later_one(
+    tmp_path: Path,
+) -> None:
+    seen: list[Tensor] = []
+
+    class Watched(Line):
+        def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
+            seen.append(network.state_dict()["0.weight"].clone())
+            return super().losses(network, batch)
+
+    run(Watched(), TrainConfig(steps=5, lr=0.05), tmp_path / "plain")
+    last = read_weights(tmp_path / "plain" / "weights.safetensors").state["0.weight"]
+    mean = torch.stack([*seen, last]).mean(0)
+    averaged = run(Line(), TrainConfig(steps=5, lr=0.05, ema=1), tmp_path / "averaged")
+
+    assert torch.allclose(averaged.network.state_dict()["0.weight"], mean, atol=1e-6)  # float32
+
+
 def test_accumulated_micro_batches_are_their_mean(tmp_path: Path) -> None:
     drawn = []
 

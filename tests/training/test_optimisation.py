@@ -75,7 +75,7 @@ def test_only_what_carries_a_gradient_is_trained() -> None:
         ({"evaluate_every": 0}, "evaluate_every got 0"),
         ({"checkpoint_every": 0}, "checkpoint_every got 0"),
         ({"devices": 0}, "devices got 0"),
-        ({"ema": 1}, "ema got 1"),
+        ({"ema": 1.5}, "ema got 1.5"),
         ({"stop": EarlyStop(metric="val_a")}, "stop needs evaluations"),
     ],
     ids=str,

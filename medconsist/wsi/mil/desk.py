@@ -9,11 +9,11 @@ from typing import get_args
 from medconsist.errors import RefusedInputError
 from medconsist.manifests.case_manifest import read_case_manifest
 from medconsist.manifests.cases import CaseManifest
+from medconsist.results.finding import Finding
 from medconsist.training.draws import generator_for
 from medconsist.wsi.bags.header import EncoderRecord
 from medconsist.wsi.mil.assumption import assumption_tests
 from medconsist.wsi.mil.audit import (
-    Finding,
     copies_across,
     patients_apart,
     sites_apart,
