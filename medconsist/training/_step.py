@@ -61,7 +61,8 @@ class StepModule(pl.LightningModule):
         norm = float(torch.nn.utils.get_total_norm(list(gradients.values())))
         if not math.isfinite(norm):
             bad = [name for name, grad in gradients.items() if not bool(grad.isfinite().all())]
-            diverged(self.trainer.global_step, f"the gradient of {', '.join(bad[:3])}", norm)
+            named = ", ".join(bad[:3]) or "all weights together"
+            diverged(self.trainer.global_step, f"the gradient of {named}", norm)
         self.row |= {"grad_norm": norm, "lr": float(optimizer.param_groups[0]["lr"])}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from medconsist.results.ids import safe_key
 from medconsist.results.safetensors_file import require_regular
 from medconsist.wsi.bags.bag_store import CaseBag
 from medconsist.wsi.bags.header import BagHeader, EncoderRecord
+from medconsist.wsi.bags.same_tiles import same_tiles
 
 __all__ = ["CARD_NAME", "MilCard", "OperatingPointRecord", "SpaceRecord", "read_card", "write_card"]
 
@@ -75,7 +76,9 @@ class SpaceRecord(Record):
     def unlike(self, header: BagHeader, dim: int) -> dict[str, Any]:
         """Return what of a bag is another than the model's, by name; empty: it fits."""
         theirs = dict(SpaceRecord.of(header, dim))
-        mine = {name: value for name, value in self if value is not None}
+        alike = same_tiles(self, header.grid, engines=(header.engine,))
+        ignored = ("tile_px", "step_px", "target_mpp") if alike else ()
+        mine = {n: value for n, value in self if value is not None and n not in ignored}
         return {name: theirs[name] for name, value in mine.items() if theirs[name] != value}
 
 

@@ -17,7 +17,7 @@ from medconsist.manifests.cases import CaseManifest, CaseRow
 from medconsist.manifests.problem import problem_at
 from medconsist.wsi.bags.bag_file import BagFacts, read_bag_facts
 from medconsist.wsi.bags.bag_store import BAG_ROLE, BagEntry, CaseBag, case_bag, current_bags
-from medconsist.wsi.bags.header import BagGrid
+from medconsist.wsi.bags.same_tiles import same_tiles
 from medconsist.wsi.mil.cohort import BagInfo, BagSource, Cohort
 
 __all__ = [
@@ -31,8 +31,6 @@ __all__ = [
 ]
 
 _OPEN = 64  # cases whose files stay open: a process may have about a thousand
-_SAME = 0.01  # of a physical width: TRIDENT rounds the width of a tile to a pixel, below 1 %
-_FOREIGN = ("clam", "trident")  # their step is the common divisor of their places, no setting
 
 
 class CaseSource(BagSource):
@@ -320,27 +318,14 @@ def _refuse_mixed(facts: Sequence[BagFacts]) -> int:
                 f"{_encoder(first)} and {_encoder(one)}; take one, by its sha256."
             )
             raise RefusedInputError(msg)
-        if not _same_grid(first, one):
+        engines = first.header.engine, one.header.engine
+        if not same_tiles(first.header.grid, one.header.grid, engines=engines):
             msg = (
                 f"the slides {pair} were tiled in two ways: {_grid(first)} and {_grid(one)}; embed "
                 "all with one size of tile and one step."
             )
             raise RefusedInputError(msg)
     return first.dim
-
-
-def _same_grid(one: BagFacts, other: BagFacts) -> bool:
-    grids = one.header.grid, other.header.grid
-    if (grids[0].target_mpp is None) != (grids[1].target_mpp is None):
-        return False
-    foreign = {one.header.engine, other.header.engine} & set(_FOREIGN)
-    widths = [_width(grid, grid.tile_px) for grid in grids]
-    steps = [1.0, 1.0] if foreign else [_width(grid, grid.step_px) for grid in grids]
-    return all(abs(a / b - 1) <= _SAME for a, b in (widths, steps))
-
-
-def _width(grid: BagGrid, pixels: int) -> float:
-    return pixels * (grid.target_mpp or 1.0)
 
 
 def _grid(facts: BagFacts) -> str:
