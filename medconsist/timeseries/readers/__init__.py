@@ -1,0 +1,1 @@
+"""Signal files in: WFDB, EDF, CSV, NumPy, MAT, DICOM, HDF5 and Zarr; all give a `Recording`."""
