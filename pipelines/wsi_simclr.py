@@ -4,6 +4,7 @@
 
     python pipelines/wsi_simclr.py                        # 20 core-minutes: 10 on 2 idle cores
     python pipelines/wsi_simclr.py --task.keys bank --task.batch 32 --out out/moco
+    python pipelines/wsi_simclr.py --task.style 0.1 --task.views.colour-share 0 --out out/style
     python pipelines/wsi_simclr.py --train.device cuda --train.precision bf16 --task.batch 256
     python pipelines/wsi_simclr.py --slides.paths *.svs --slides.mpp 0.5    # yours, without probe
 

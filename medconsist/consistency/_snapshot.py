@@ -69,6 +69,10 @@ class Snapshot:
                     buffer.copy_(value)
                 module._buffers[name] = buffer
         self._restore_optimizer()
+        self.restore_random()
+
+    def restore_random(self) -> None:
+        """Put the random states back, and nothing else."""
         self._random.restore()
 
     @torch.no_grad()

@@ -549,6 +549,38 @@ def test_comet_observation_level_is_masks_over_time_at_every_scale() -> None:
     assert multi_scale(both_views, z1, z2).item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(("time", "scales_seen"), [(256, 8), (300, 8), (2, 1), (3, 1)])
+def test_multi_scale_stops_at_the_least_length(time: int, scales_seen: int) -> None:
+    lengths = []
+
+    def both(a: Tensor, c: Tensor) -> Tensor:
+        lengths.append(a.shape[-2])
+        return torch.stack([a.sum(), c.sum()])
+
+    z = features(1, time, 2)
+    assert multi_scale(both, z, 2 * z, least=2).shape == (2,)
+    assert len(lengths) == scales_seen
+    assert min(lengths) >= 2
+    with pytest.raises(ShapeError, match="time >= 4"):
+        multi_scale(both, z[:, :2], z[:, :2], least=4)
+    with pytest.raises(RefusedInputError, match="least must be at least 1"):
+        multi_scale(both, z, z, least=0)
+
+
+@pytest.mark.parametrize("pool", [2, 3])
+def test_multi_scale_has_the_gradient_of_max_pooling(pool: int) -> None:
+    z, weight = features(2, 7, 3).requires_grad_(), features(2, 7 // pool, 3, seed=2)
+
+    def coarse(a: Tensor, _: Tensor) -> Tensor:
+        return (a * weight).sum() if a.shape[-2] == 7 // pool else 0 * a.sum()
+
+    # scales: 7, 7 // pool, and what is shorter
+    count = {2: 3, 3: 2}[pool]
+    ours = torch.autograd.grad(count * multi_scale(coarse, z, z, pool), z)[0]
+    pooled = F.max_pool1d(z.mT, pool).mT
+    torch.testing.assert_close(ours, torch.autograd.grad((pooled * weight).sum(), z)[0])
+
+
 def test_comet_sample_level_is_the_same_kernel_with_time_as_leading_axis() -> None:
     z1, z2 = features(4, 6, 3), features(4, 6, 3, seed=2)
     per_scale = [

@@ -29,6 +29,9 @@ LISTED: dict[str, Use] = {
         {"mri": 4}, "SSDU's published loss: the baseline that every robust loss is compared with"
     ),
     "agreement.gate_correct": Use({"wsi": 7}, "MHIM skips bags on which the teacher is wrong"),
+    "dense_contrast.dense_info_nce": Use(
+        {"timeseries": 8}, "COMET at all time steps of all rows: no other bag of keys is as large"
+    ),
     "contrast.multi_scale": Use({"timeseries": 8}, "COMET's hierarchy over time"),
     "prototypes.Prototypes": Use({"wsi": 7}, "class centres of INS; signals only by experiment"),
     "prototypes.RingBank": Use({"wsi": 5}, "keys of MoCo, queue of INS; signals by experiment"),
@@ -36,6 +39,12 @@ LISTED: dict[str, Use] = {
     "splits.topk_hold": Use({"wsi": 7}, "topk_split in the inner loop of MHIM"),
     "splits.topk_split": Use({"wsi": 7}, "MHIM hides the instances of highest attention"),
     # ---- two domains or more, in issues still to come
+    "adapt.Accept": Use({"mri": 9, "timeseries": 8}, "as adapt_episode"),
+    "adapt.Report": Use({"mri": 9, "timeseries": 8}, "as adapt_episode"),
+    "adapt.adapt_episode": Use(
+        {"mri": 9, "wsi": 10, "timeseries": 8}, "one scan, slide or recording: a few parameters"
+    ),
+    "adapt.improves_by": Use({"mri": 8, "timeseries": 8}, "acceptance by the withheld samples"),
     "agreement.cauchy": Use({"mri": 4, "timeseries": 8}, "spikes; electrode pops"),
     "agreement.cosine": Use({"wsi": 7, "timeseries": 8}, "agreement of features"),
     "agreement.gate_confident": Use({"wsi": 7, "timeseries": 8}, "pseudo-labels, few labels"),
@@ -45,9 +54,20 @@ LISTED: dict[str, Use] = {
     "agreement.mse": Use({"mri": 4, "timeseries": 8}, "reconstruction; baselines that rebuild"),
     "agreement.pseudo_huber": Use({"mri": 4, "wsi": 7}, "residuals; features of artefact tiles"),
     "agreement.soft_ce": Use({"wsi": 7, "timeseries": 8}, "MHIM; distillation in fine-tuning"),
-    "contrast.info_nce": Use({"wsi": 5, "timeseries": 8}, "SimCLR, INS; COMET's four levels"),
+    "collapse.LeaveOneOut": Use({"wsi": 10, "timeseries": 8}, "as knn_loo"),
+    "collapse.NBProbe": Use({"wsi": 10, "timeseries": 8}, "few-label curves, on the CPU"),
+    "collapse.alignment": Use({"wsi": 10, "timeseries": 8}, "collapse of an encoder in training"),
+    "collapse.alpha_req": Use({"wsi": 10, "timeseries": 8}, "as rankme"),
+    "collapse.knn_loo": Use({"wsi": 10, "timeseries": 8}, "identity probe; screening of encoders"),
+    "collapse.knn_probability": Use({"wsi": 10, "timeseries": 8}, "probe on held-out rows"),
+    "collapse.rankme": Use({"wsi": 10, "timeseries": 8}, "checkpoints without labels"),
+    "collapse.uniformity": Use({"wsi": 10, "timeseries": 8}, "as alignment"),
     "contrast.masked_info_nce": Use({"wsi": 7, "timeseries": 8}, "INS; CLOCS"),
-    "contrast.positives_from_ids": Use({"wsi": 7, "timeseries": 8}, "families; trials, patients"),
+    "ordering.groco": Use({"wsi": 10, "timeseries": 8}, "retrieval: similar slides, beats"),
+    "ordering.ordered_groups": Use(
+        {"wsi": 10, "timeseries": 8}, "view >= trial >= patient >= other; slide >= patient >= other"
+    ),
+    "ordering.soft_sort": Use({"wsi": 10, "timeseries": 8}, "the network under both losses"),
     "schedules.Schedule": Use({"wsi": 7, "timeseries": 8}, "the type of every scheduled field"),
     "schedules.as_lr_lambda": Use({"wsi": 7, "timeseries": 8}, "learning rates, by `training`"),
     "schedules.constant": Use({"wsi": 7, "timeseries": 8}, "a fixed number where a schedule fits"),
@@ -59,5 +79,6 @@ LISTED: dict[str, Use] = {
     "splits.apply_mask": Use({"wsi": 7, "timeseries": 8}, "hidden instances; hidden time steps"),
     "splits.block_mask": Use({"wsi": 7, "timeseries": 8}, "tiles of an image; spans of time"),
     "splits.random_split": Use({"mri": 2, "wsi": 7}, "SSDU and withheld evidence; MHIM's random"),
+    "style.batch_style": Use({"wsi": 8, "timeseries": 8}, "stain, scanner; front end"),
     "teacher.Teacher": Use({"wsi": 5, "timeseries": 8}, "evaluated or teaching weights"),
 }

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medconsist.consistency.adapt import improves_by
 from medconsist.consistency.splits import Split
 from medconsist.mri.cirim.descent import descend
 from medconsist.mri.cirim.method import images_of
@@ -123,7 +124,7 @@ class Run:
                 best, kept = found, (steps, _state(self.network))
             elif len(errors) - 1 - errors.index(min(errors)) >= settings.patience:
                 break
-        if cautious and not _is_below(best, first):
+        if cautious and not improves_by(se=2)(first, best):
             kept = (0, start)
         self.network.load_state_dict(kept[1])
         return Adaptation(
@@ -157,12 +158,6 @@ class Run:
     def _precision(self, settings: ZeroShot) -> torch.autocast:
         device = self.measurement.samples.device.type
         return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bf16")
-
-
-def _is_below(best: Tensor, first: Tensor) -> bool:
-    """Say whether errors fell by more than twice the standard error of the paired difference."""
-    fall = first - best
-    return bool(fall.mean() > 2 * fall.std() / math.sqrt(len(fall)))
 
 
 def _state(network: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
 """One style for a view: off by default without a trace, and shared by all tiles where it is on."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -38,12 +37,13 @@ def test_with_style_the_other_draws_of_a_batch_stay_the_same() -> None:
 
 
 def test_all_tiles_of_a_view_share_their_mean_colour() -> None:
-    tiles = (random_tiles(6) * torch.linspace(0.4, 0.9, 6)[:, None, None, None]).byte()
+    contrast = torch.linspace(0.2, 0.4, 6)[:, None, None, None]
+    tiles = (60 + random_tiles(6) * contrast).byte()  # far from black and white
     styled = StyleDraw(reference=2, share=0.02).apply(tiles)
     means = styled.float().mean((1, 2))
-    # whole grey levels, and clipping at black and white
-    assert float((means - means[2]).abs().max()) < 2.0
-    assert float((tiles.float().mean((1, 2)) - means[2]).abs().max()) > 20
+    # means of whole grey levels
+    assert float((means - means[2]).abs().max()) < 0.1
+    assert float((tiles.float().mean((1, 2)) - means[2]).abs().max()) > 10
     assert torch.equal(styled[2], tiles[2])
 
 
@@ -54,15 +54,6 @@ def test_the_loss_sees_the_styled_tiles() -> None:
     with_style = task.losses(network, batch)["loss"].detach()
     without = task.losses(network, replace(batch, styles=(None, None)))["loss"].detach()
     assert not torch.equal(with_style, without)
-
-
-def test_training_with_style_runs_and_says_so_in_its_settings(tmp_path: Path) -> None:
-    from tests.wsi.simclr.test_objective import run
-
-    task = objective(style=0.1, validation=True)
-    fitted = run(task, tmp_path / "run")
-    assert fitted.step > 0
-    assert task.config.style == 0.1
 
 
 def test_a_share_out_of_range_is_refused() -> None:
