@@ -11,7 +11,6 @@ import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.timeseries.simulated.cohort import SimulatedCohort, fingerprint, simulate_cohort
-from medconsist.timeseries.simulated.ecg import TRAITS
 from medconsist.timeseries.simulated.recipe import (
     TWO_WORLDS,
     CohortRecipe,
@@ -115,7 +114,7 @@ def test_a_linear_contrast_of_patients_keeps_the_class_where_it_is_shared(
     patient, component = cohort.windows.table.patient, cohort.truth.component.ravel()
     features = spectra(cohort).reshape(len(patient), -1)
     half = patient < 40
-    axes = contrasted(features[half], patient[half], keep=len(TRAITS) + 1)
+    axes = contrasted(features[half], patient[half], keep=4)
 
     def told(rows: np.ndarray) -> float:
         """Return how well the component is read from rows, on patients that nothing has seen."""
@@ -124,8 +123,9 @@ def test_a_linear_contrast_of_patients_keeps_the_class_where_it_is_shared(
         weights = np.linalg.solve(ridge, known.T @ component[half])
         return float(np.corrcoef(rows[~half] @ weights, component[~half])[0, 1])
 
-    assert told(features) > 0.6
-    assert (told(features @ axes) > 0.6) == kept
+    assert told(features) > 0.7
+    seen = told(features @ axes)
+    assert seen > 0.6 if kept else seen < 0.2
 
 
 @pytest.mark.parametrize("modality", ["ecg", "eeg"])

@@ -1,0 +1,1 @@
+"""Patients of this simulator: ECG and EEG whose class, subject and session effects are known."""
