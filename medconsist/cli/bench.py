@@ -28,6 +28,7 @@ Name = Literal[
     "mil",
     "musk",
     "mil-step",
+    "ts",
 ]
 
 
@@ -38,7 +39,7 @@ class Bench(Common):
     name: Annotated[Positional[Name], arg(metavar="NAME")]
     """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (6 a draw),
     spiked (12), consistency (1), tiles (2), tissue (4), batch (3), implants (6), mil (35),
-    musk (9) or mil-step (6)."""
+    musk (9), mil-step (6) or ts (2)."""
     data: Path | None = None
     """For mri, cirim, zero-shot, tiles, implants and musk, folder of real data; by default
     MEDCONSIST_TEST_DATA. Without it, fewer rows; zero-shot, implants and musk have none."""
@@ -116,6 +117,10 @@ class Bench(Common):
                 from medconsist.wsi.bench.mil_step import run_bench as run_mil_step
 
                 return run_mil_step(seed=self.seed)
+            case "ts":
+                from medconsist.timeseries.bench.ts import run_bench as run_ts
+
+                return run_ts(seed=self.seed)
             case "implants":
                 from medconsist.wsi.bench.implants import Sizes
                 from medconsist.wsi.bench.implants import run_bench as run_implants

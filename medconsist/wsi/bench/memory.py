@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medconsist.results.bench import BenchRow, BenchTable, Target
+from medconsist.results.resident import peak_bytes, restart_peak
 from medconsist.tiling.loader import TileLoader
 from medconsist.wsi.mpp import Mpp
 from medconsist.wsi.readers.direct import DirectSlide
@@ -75,8 +76,8 @@ def main() -> None:
     parser.add_argument("factor", type=float)
     parser.add_argument("overlap", type=int)
     asked = parser.parse_args()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    start = _resident("VmHWM")
+    restart_peak()
+    start = peak_bytes()
     with OpenSlideSlide(asked.path) as reference:
         slide = DirectSlide(asked.path, reference.facts)
     width, height = slide.facts.size
@@ -91,12 +92,7 @@ def main() -> None:
     items = np.arange(min(len(grid), ROWS * grid.shape[1]), dtype=np.int64)
     for batch in TileLoader(slide.tiles(grid, items), threads=2):
         del batch
-    sys.stdout.write(json.dumps(_resident("VmHWM") - start))
-
-
-def _resident(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+    sys.stdout.write(json.dumps(peak_bytes() - start))
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Generator
 
 from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport, BenchRow, Target
+from medconsist.results.resident import peak_bytes, resident_bytes, restart_peak
 from medconsist.training.draws import Place
 from medconsist.training.weights import StoredWeights
 from medconsist.wsi.mil.cohort import BagInfo, Cohort, InMemoryBags
@@ -260,17 +260,12 @@ def _reset(device: str) -> int:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")
-    return _resident("VmRSS")
+    restart_peak()
+    return resident_bytes()
 
 
 def _peak(device: str) -> int:
-    return _resident("VmHWM") if device == "cpu" else torch.cuda.max_memory_allocated()
-
-
-def _resident(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+    return peak_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
 
 
 def main() -> None:

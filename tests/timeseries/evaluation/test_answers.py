@@ -22,7 +22,9 @@ LABELS = np.array([1, 0])
 
 
 def by_hand(logits: torch.Tensor, how: Aggregation) -> list[float]:
-    value = {"probability": lambda z: z.softmax(0), "logit": lambda z: z.log_softmax(0)}[how]
+    def value(z: torch.Tensor) -> torch.Tensor:
+        return z.softmax(0) if how == "probability" else z.log_softmax(0)
+
     said = []
     for patient in (0, 1):
         trials = []

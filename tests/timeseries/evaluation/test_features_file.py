@@ -1,6 +1,7 @@
 """Embeddings of any program are read alike from four kinds of files, and never run."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -28,7 +29,8 @@ COLUMNS = {"patient": PATIENT, "trial": TRIAL, "label": LABEL, "features": FEATU
 def written(path: Path, **other: np.ndarray) -> Path:
     columns = COLUMNS | other
     if path.suffix == ".npz":
-        np.savez(path, **columns)
+        names: dict[str, Any] = dict(columns)  # savez also has arguments of other kinds
+        np.savez(path, **names)
     elif path.suffix == ".safetensors":
         save_file(columns, path)
     elif path.suffix == ".h5":

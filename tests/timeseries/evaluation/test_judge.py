@@ -1,6 +1,6 @@
 """The judge: labels stay hidden, patients stay apart, figures are those of naive loops."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from tests.timeseries.evaluation.patients import VALUES, of, simulated
 
 NAIVE = Probed(GivenFeatures("values"), NaiveBayesProbe())
 PAIRS, FOLDS = RoundsPlan(kind="pairs"), RoundsPlan(folds=4, validation=0.25)
-FEW = JudgeSettings(permutations=19)
+FEW = JudgeSettings(permutations=2)
 
 
 @dataclass
@@ -159,39 +159,24 @@ def test_areas_of_folds_are_never_pooled() -> None:
     assert judge(windows, [candidate], rounds, FEW).rows[0].figures["AUC"].mean == np.mean(areas)
 
 
-@pytest.mark.parametrize("plan", [PAIRS, FOLDS], ids=["pairs", "folds"])
+@pytest.mark.parametrize("plan", [PAIRS, RoundsPlan(folds=3)], ids=["pairs", "folds"])
 def test_an_effect_is_found_and_its_absence_too(plan: RoundsPlan) -> None:
-    settings = JudgeSettings(permutations=69)
-    for effect, sure in ((6.0, True), (0.0, False)):
-        windows = simulated(effect=effect, seed=1)
-        report = judge(windows, [NAIVE, Majority()], make_rounds(windows.table, plan), settings)
-        row, trivial = report.rows
+    # all labellings of six patients: 20, or 8 within folds; exchanged classes are told as well
+    least = 2 / 20 if plan.kind == "pairs" else 2 / 8
+    for effect, found in ((8.0, True), (0.0, False)):
+        windows = simulated(patients=6, trials=2, effect=effect, seed=1)
+        rounds = make_rounds(windows.table, plan)
+        row, trivial = judge(windows, [NAIVE, Majority()], rounds, JudgeSettings()).rows
         assert row.permuted is not None
-        assert row.permuted.p is not None
-        assert (row.permuted.p < 0.07) == sure
-        # the mean under random labels
-        assert abs(row.permuted.mean - 0.5) < 0.12
+        assert row.permuted.exact
+        assert (row.permuted.p == least) == found
         assert trivial.figures["AUC"].mean == 0.5
-
-
-def test_patients_of_many_trials_weigh_as_much_as_others() -> None:
-    windows = simulated(effect=1.0, seed=2)
-    copied = np.concatenate(
-        [np.arange(len(windows))] + [np.flatnonzero(windows.table.patient == 5)]
-    )
-    # the probe sees more of patient 5, but in their own rounds nothing changes
-    more = windows.take(np.sort(copied))
-    report = judge(more, [Majority()], make_rounds(more.table, PAIRS), FEW)
-    assert report.rows[0].figures["accuracy"].mean == 0.5
-    assert report.patients == 8
 
 
 def test_the_table_says_what_must_be_read() -> None:
     windows = simulated()
     other = Probed(GivenFeatures("values"), LogisticProbe())
-    settings = JudgeSettings(
-        permutations=19, contrast=Contrast(first=NAIVE.name, second=other.name)
-    )
+    settings = JudgeSettings(permutations=2, contrast=Contrast(first=NAIVE.name, second=other.name))
     report = judge(windows, [NAIVE, other], make_rounds(windows.table, PAIRS), settings)
     for said in (
         "Research use only",
@@ -205,7 +190,7 @@ def test_the_table_says_what_must_be_read() -> None:
         assert said in report.text
     assert report.contrast is not None
     assert report.contrast.first in report.text
-    assert report.as_json()["rows"][0]["permuted"]["permutations"] == 19
+    assert report.as_json()["rows"][0]["permuted"]["permutations"] == 2
     alone = judge(windows, [NAIVE], make_rounds(windows.table, FOLDS), FEW)
     assert "no row may be called better" in alone.text
     assert "in 4 folds" in alone.text
@@ -218,8 +203,6 @@ def test_three_classes_are_judged_in_folds() -> None:
     label = (np.arange(12) % 3)[table.patient]
     signals = rng.standard_normal((len(table), 1, VALUES))
     signals[np.arange(len(table)), 0, label] += 5
-    from dataclasses import replace
-
     three = of(signals, replace(table, label=label, classes=("a", "b", "c")))
     report = judge(three, [NAIVE], make_rounds(three.table, RoundsPlan(folds=2)), FEW)
     assert report.rows[0].figures["AUC"].mean > 0.9
@@ -230,12 +213,12 @@ def test_what_a_candidate_does_wrong_is_said_with_its_name() -> None:
     windows = simulated()
     rounds = make_rounds(windows.table, PAIRS)
     broken: list[Candidate] = [Probed(Broken(), NaiveBayesProbe())]
-    with pytest.raises(RefusedInputError, match="broken, naive Bayes: features of shape .* 1 rows"):
+    with pytest.raises(RefusedInputError, match=r"broken, naive Bayes: .* 1 rows"):
         judge(windows, broken, rounds, FEW)
     with pytest.raises(RefusedInputError, match="twice"):
         judge(windows, [NAIVE, NAIVE], rounds, FEW)
+    settings = JudgeSettings(contrast=Contrast(first=NAIVE.name, second="x"))
     with pytest.raises(RefusedInputError, match=r"not there \['x'\]"):
-        settings = JudgeSettings(contrast=Contrast(first=NAIVE.name, second="x"))
         judge(windows, [NAIVE], rounds, settings)
     with pytest.raises(RefusedInputError, match="other patients"):
         judge(simulated(patients=10), [NAIVE], rounds, FEW)
@@ -262,7 +245,7 @@ def test_the_contrast_is_that_of_delong_over_pairs(generator: Generator) -> None
     assert same.p is None
     assert pair_detectable(same) is None
     with pytest.raises(RefusedInputError, match="the same pairs"):
-        pair_contrast(first, second[:, :5])
+        pair_contrast(first[:1], second[:1])
 
 
 def test_a_fixed_model_is_refused_patients_of_one_class() -> None:
