@@ -24,6 +24,11 @@ SMALL_SIMCLR = (
     *("--task.views.pixels", "32", "--task.batch", "4", "--task.validation-tiles", "4"),
     *("--train.steps", "2", "--train.warmup", "1"),
 )
+SMALL_PATIENTS = (
+    *("--patients.learnt", "8", "--patients.fresh", "6", "--patients.labelled", "1"),
+    *("--patients.trials", "2", "--task.epochs", "1", "--task.batch", "16"),
+    *("--task.options", '{"hidden": 4, "dim": 4, "depth": 2}'),
+)
 SMALL_BAGS = ("--draws", "1", "--bags.bags", "24", "--bags.instances", "4", "9")
 SMALL = {
     "mri_classical": TWO_SCANS,
@@ -40,6 +45,7 @@ SMALL = {
     "wsi_mil": (*SMALL_BAGS, "--task.epochs", "1", "--task.width", "8"),
     "wsi_mhim": (*SMALL_BAGS, "--task.epochs", "1", "--task.width", "8"),
     "wsi_ins": (*SMALL_BAGS, "--train.steps", "2", "--width", "8"),
+    "ts_comet": ("--draws", "2", *SMALL_PATIENTS),
 }
 SAYS = {
     "mri_classical": ("2 x scan", "results"),
@@ -49,6 +55,7 @@ SAYS = {
     "wsi_mil": ("abmil, trained on simulated bags", "runs/abmil-200"),
     "wsi_mhim": ("trained on simulated bags", "runs/300/teacher"),
     "wsi_ins": ("INS, trained on simulated bags", "runs/400"),
+    "ts_comet": ("comet less encoder before training (paired)", "runs/comet-500"),
 }
 MISTYPED = {
     "mri_cirim_supervised": ("--pool.scan", "--pool.scans"),
@@ -56,6 +63,7 @@ MISTYPED = {
     "wsi_mil": ("--task.metho", "--task.method"),
     "wsi_mhim": ("--task.preset", "--task.presets"),
     "wsi_ins": ("--ins.least-positiv", "--ins.least-positive"),
+    "ts_comet": ("--task.metho", "--task.method"),
 }
 
 

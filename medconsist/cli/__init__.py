@@ -11,13 +11,14 @@ from medconsist.cli.bench import Bench
 from medconsist.cli.demo import Demo
 from medconsist.cli.manifest import Manifest
 from medconsist.cli.mri import Mri
+from medconsist.cli.timeseries import Ts
 from medconsist.cli.view import View
 from medconsist.cli.wsi import Wsi
 from medconsist.errors import MedconsistError
 
 __all__ = ["main"]
 
-DESCRIPTION = """Raw k-space and whole slides to reviewed results, with the evidence for each case.
+DESCRIPTION = """K-space, slides and signals to reviewed results, with the evidence for each case.
 
 Research use only, not for diagnosis.
 
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     command_type = (
         Annotated[Mri, subcommand("mri")]
         | Annotated[Wsi, subcommand("wsi")]
+        | Annotated[Ts, subcommand("ts")]
         | Annotated[Manifest, subcommand("manifest")]
         | Annotated[Batch, subcommand("batch")]
         | Annotated[Demo, subcommand("demo")]

@@ -29,6 +29,9 @@ Name = Literal[
     "musk",
     "mil-step",
     "ts",
+    "ts-worlds",
+    "ts-smni",
+    "alarm",
 ]
 
 
@@ -39,16 +42,23 @@ class Bench(Common):
     name: Annotated[Positional[Name], arg(metavar="NAME")]
     """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (6 a draw),
     spiked (12), consistency (1), tiles (2), tissue (4), batch (3), implants (6), mil (35),
-    musk (9), mil-step (6) or ts (2)."""
+    musk (9), mil-step (6), ts (2), ts-worlds (20), ts-smni (65)
+    or alarm (6)."""
     data: Path | None = None
-    """For mri, cirim, zero-shot, tiles, implants and musk, folder of real data; by default
-    MEDCONSIST_TEST_DATA. Without it, fewer rows; zero-shot, implants and musk have none."""
+    """For mri, cirim, zero-shot, tiles, implants, musk and ts-smni, folder of real data; by default
+    MEDCONSIST_TEST_DATA. Without it, fewer rows; zero-shot, implants, musk and ts-smni have
+    none."""
     draws: int | None = None
     """For cirim, test scans of each cell; 30 by default. For zero-shot, draws of withheld samples;
-    1 by default. For mil, simulated datasets; 10 by default. For musk, repeats of its folds; 10 by
-    default."""
+    1 by default. For mil and ts-worlds, simulated datasets; 10 by default. For musk, repeats of its
+    folds; 10 by default."""
     seeds: int | None = None
     """For mil, trainings of each method on each dataset in tables a and b; 3 by default."""
+    folder: Path | None = None
+    """For ts-smni, where its trainings are kept, so that a table that was killed goes on; by
+    default nowhere."""
+    figure: Path | None = None
+    """For alarm, where its figure goes (.svg); by default none is written."""
 
     def run(self) -> int:
         """Run the bench and print its report."""
@@ -63,11 +73,15 @@ class Bench(Common):
         return 0
 
     def _report(self) -> "BenchReport":
-        if self.name not in ("cirim", "zero-shot", "mil", "musk"):
+        if self.name not in ("cirim", "zero-shot", "mil", "musk", "ts-worlds"):
             self._refuse("draws", self.draws)
         if self.name != "mil":
             self._refuse("seeds", self.seeds)
-        if self.name not in ("mri", "cirim", "zero-shot", "tiles", "implants", "musk"):
+        if self.name != "alarm":
+            self._refuse("figure", self.figure)
+        if self.name != "ts-smni":
+            self._refuse("folder", self.folder)
+        if self.name not in ("mri", "cirim", "zero-shot", "tiles", "implants", "musk", "ts-smni"):
             self._refuse("data", self.data)
         draws = {} if self.draws is None else {"draws": self.draws}
         seeds = {} if self.seeds is None else {"seeds": self.seeds}
@@ -121,6 +135,19 @@ class Bench(Common):
                 from medconsist.timeseries.bench.ts import run_bench as run_ts
 
                 return run_ts(seed=self.seed)
+            case "ts-worlds":
+                from medconsist.timeseries.bench.worlds import Sizes as WorldSizes
+                from medconsist.timeseries.bench.worlds import run_bench as run_worlds
+
+                return run_worlds(sizes=WorldSizes.of_seed(self.seed, **draws))
+            case "ts-smni":
+                from medconsist.timeseries.bench.smni import run_bench as run_smni
+
+                return run_smni(data=self.data, seed=self.seed, folder=self.folder)
+            case "alarm":
+                from medconsist.cli.benches.alarm import run_bench as run_alarm
+
+                return run_alarm(seed=self.seed, figure_path=self.figure)
             case "implants":
                 from medconsist.wsi.bench.implants import Sizes
                 from medconsist.wsi.bench.implants import run_bench as run_implants

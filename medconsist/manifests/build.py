@@ -18,6 +18,8 @@ from medconsist.manifests.write import manifest_bytes
 
 __all__ = ["Built", "build_manifest"]
 
+_HEADER = ".hea"  # of WFDB
+
 
 @dataclass(frozen=True)
 class Built:
@@ -84,7 +86,7 @@ def build_manifest(
     >>> build_manifest([folder], patterns=["*.svs"], out=folder / "m.csv").path.read_text()
     'path,patient,case,item\np7/s1.svs,p7,p7,s1\n'
     """
-    found, doubles = _found(folders, patterns)
+    found, left_out = _found(folders, patterns, out)
     naming = Naming(patient_from)
     named = [naming.name(folder, path) for folder, path in found]
     naming.require_sound()
@@ -102,21 +104,37 @@ def build_manifest(
     data = manifest_bytes(rows, out)
     _require_sound(rows)
     _write(out, data)
-    left_out = f"Files found again by a link or another folder: {doubles}; each is listed once."
-    return Built(out, rows, (*naming.sentences, *([left_out] if doubles else [])))
+    return Built(out, rows, (*naming.sentences, *left_out))
 
 
-def _found(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[tuple[Path, Path]], int]:
-    """Return folder and file pairs, each file once, and how many were found again."""
+def _found(
+    folders: Sequence[Path], patterns: Sequence[str], out: Path
+) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Return folder and file pairs, each file once, and sentences about those left out."""
     pairs = list(_pairs(folders, patterns))
+    headers = {path.with_suffix("") for _, path in pairs if path.suffix.lower() == _HEADER}
+    alone = [
+        (folder, path)
+        for folder, path in pairs
+        if path.suffix.lower() == _HEADER or path.with_suffix("") not in headers
+    ]
     once = dict[str, tuple[Path, Path]]()
-    for folder, path in pairs:
+    for folder, path in alone:
         once.setdefault(os.path.realpath(path), (folder, path))
+    doubles, described = len(alone) - len(once), len(pairs) - len(alone)
+    once.pop(os.path.realpath(out), None)
     if not once:
         places, wanted = _joined(folders), _joined(patterns)
         msg = f"no file below {places} fits {wanted}; name other folders, --kind or --pattern."
         raise MissingInputError(msg)
-    return list(once.values()), len(pairs) - len(once)
+    said = []
+    if described:
+        said.append(f"Files whose WFDB header (.hea) is listed: {described}; it stands for them.")
+    if doubles:
+        said.append(
+            f"Files found again by a link or another folder: {doubles}; each is listed once."
+        )
+    return list(once.values()), said
 
 
 def _pairs(folders: Sequence[Path], patterns: Sequence[str]) -> Iterator[tuple[Path, Path]]:

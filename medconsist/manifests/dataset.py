@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 import medconsist
 from medconsist._atomic import storage_errors
@@ -15,6 +15,7 @@ from medconsist._ids import nearest
 from medconsist._records import Record, read_record
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.naming import Naming
+from medconsist.manifests.published_split import PublishedSplit
 
 __all__ = ["Dataset", "DatasetFile", "Example", "Fact", "datasets", "named_dataset", "read_dataset"]
 
@@ -106,7 +107,7 @@ class Fact(Record):
 
 
 class Example(Record):
-    """A path below the folder of slides, and what the rule makes of it; None if it is no slide.
+    """A path below the folder, and what the rule makes of it; None if it is no case.
 
     Examples
     --------
@@ -134,17 +135,19 @@ class Dataset(Record):
         As its source says it.
     citation
         What to cite.
-    slides
-        Names of its slides, for ``medconsist manifest build --pattern``.
+    slides, recordings
+        Names of its files, for ``medconsist manifest build --pattern``: of slides or of signals.
     patient_from
         Rule for ``medconsist manifest build --patient-from``, searched in the path.
     patients
         Whether that rule finds patients: ``named`` in the path, ``one slide each``, or ``unknown``:
-        then slides of one patient may fall on both sides of a split.
+        then files of one patient may fall on both sides of a split.
     examples
         Paths, and what the rule makes of them; tested.
     facts
         What else to know.
+    splits
+        Of patients, as others published them.
     files
         What ``medconsist manifest fetch`` fetches; where a source publishes no list, empty.
 
@@ -162,18 +165,42 @@ class Dataset(Record):
     how: str
     license: str
     citation: str
-    slides: tuple[str, ...]
+    slides: tuple[str, ...] = ()
+    recordings: tuple[str, ...] = ()
     patient_from: Annotated[str, AfterValidator(_naming)]
     patients: Literal["named", "one slide each", "unknown"]
     examples: tuple[Example, ...] = ()
     facts: tuple[Fact, ...] = ()
+    splits: tuple[PublishedSplit, ...] = ()
     files: tuple[DatasetFile, ...] = ()
+
+    def split(self, name: str) -> PublishedSplit:
+        """Return the published split of this name.
+
+        Raises
+        ------
+        MissingInputError
+            There is none; names those that there are.
+        """
+        known = {one.name: one for one in self.splits}
+        if name not in known:
+            msg = f"{self.name} has no published split {name!r}. {nearest(name, known)}"
+            raise MissingInputError(msg)
+        return known[name]
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Dataset":
+        if bool(self.slides) == bool(self.recordings):
+            msg = "name the files by slides or by recordings, one of the two"
+            raise ValueError(msg)
+        return self
 
     @property
     def text(self) -> str:
         """For a terminal."""
         doi = () if self.doi is None else (f"doi:{self.doi}",)
-        build = f"--pattern {' '.join(self.slides)} --patient-from '{self.patient_from}'"
+        names = " ".join((*self.slides, *self.recordings))
+        build = f"--pattern {names} --patient-from '{self.patient_from}'"
         facts = (f"{'' if one.verified else 'not verified: '}{one.what}" for one in self.facts)
         about = {
             "get": self.how,
@@ -188,6 +215,7 @@ class Dataset(Record):
                 f"  {' '.join((self.page, *doi))}",
                 *(f"  {what}: {text}" for what, text in about.items()),
                 *(f"  - {fact}" for fact in facts),
+                *(f"  - {one.text}" for one in self.splits),
             ]
         )
 

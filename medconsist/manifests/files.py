@@ -17,7 +17,10 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("*.vms", "*.vmu"),
         ),
         "kspace": ("*.h5", "*.hdf5", "*.npy", "*.cfl", "*.dat", "*.mat"),
-        "recordings": ("*.edf", "*.bdf", "*.gdf", "*.hea", "*.vhdr", "*.set"),
+        "recordings": (
+            *("*.hea", "*.edf", "*.bdf", "*.csv", "*.tsv", "*.mat", "*.npy", "*.dcm"),
+            *("*.h5", "*.hdf5"),
+        ),
     }
 )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medconsist.timeseries.window_set import WindowSet
 
-__all__ = ["DrawnWindows", "Pretext"]
+__all__ = ["DrawnWindows", "Pretext", "PretextSize"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,37 @@ class DrawnWindows:
         return torch.Generator().manual_seed(self.seed)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PretextSize:
+    """What the windows are that a pretext task is built for.
+
+    Parameters
+    ----------
+    channels
+        Of a window.
+    samples
+        Of a window.
+    rate
+        Samples per second.
+
+    Examples
+    --------
+    >>> PretextSize(channels=12, samples=2500, rate=250.0).samples
+    2500
+    """
+
+    channels: int
+    samples: int
+    rate: float
+
+    @staticmethod
+    def of(windows: WindowSet) -> "PretextSize":
+        """Return the size of the windows of a set."""
+        return PretextSize(
+            channels=len(windows.channels), samples=windows.samples, rate=windows.rate
+        )
+
+
 class Pretext(nn.Module, ABC):
     """An encoder and how it is taught without labels; one class for each published method.
 
@@ -71,9 +102,12 @@ class Pretext(nn.Module, ABC):
     ----------
     dim
         Length of a feature.
+    size
+        Of the windows that it was built for, where it was told.
     """
 
     dim: int
+    size: PretextSize | None = None
 
     @abstractmethod
     def forward(self, batch: DrawnWindows) -> dict[str, Tensor]:

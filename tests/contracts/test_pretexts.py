@@ -17,8 +17,6 @@ from medconsist.timeseries.pretexts import (
     pretext_from,
 )
 
-# float32: a row goes through other kernels alone than in a batch
-SAME = {"rtol": 1e-4, "atol": 1e-5}
 _ENCODER = {"hidden": 4, "dim": 8, "depth": 3}
 SMALL: dict[str, dict[str, Any]] = {
     "comet-reference": _ENCODER,
@@ -30,7 +28,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "simclr": {"widths": [4, 8, 8], "head": [8, 8, 8]},
     "tf-c": {"width": 8, "depth": 1, "feedforward": 8, "projected": [8, 8]},
     "clocs": {"embedding": 8},
-    "cpc": {"widths": [8, 8], "kernels": [3, 3], "strides": [2, 2], "context": 8, "steps": 3},
+    "cpc": {"widths": [8, 8], "kernels": [3, 3], "strides": [2, 2], "context": 8, "steps": 3}
+    | {"negatives": 4},
 }
 SIZES = [(1, 64, 2), (12, 100, 3), (2, 256, 2)]  # channels, samples, windows of a batch
 every_pretext = pytest.mark.parametrize("name", list(PRETEXTS))
@@ -53,6 +52,11 @@ def windows(*, channels: int = 2, samples: int = 64, batch: int = 4, seed: int =
     trial = torch.div(number, 2, rounding_mode="floor")
     signals = (turns + phase).sin() + 0.3 * noise
     return DrawnWindows(signals, patient, trial, samples * (number % 2), seed=seed)
+
+
+def assert_same(got: Tensor, wanted: Tensor) -> None:
+    # float32: a row goes through other kernels alone than in a batch
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
 def reaches_every_parameter(pretext: Pretext, loss: Tensor) -> bool:
@@ -83,12 +87,13 @@ def test_the_loss_is_finite_and_teaches_every_parameter(
 
 
 @every_pretext
-def test_default_settings_take_the_windows_of_the_study(name: str) -> None:
-    size = PretextSize(channels=1, samples=128, rate=256.0)
+@pytest.mark.parametrize("samples", [64, 300])
+def test_default_settings_take_windows_from_64_samples_on(name: str, samples: int) -> None:
+    size = PretextSize(channels=1, samples=samples, rate=256.0)
     pretext = make_pretext(name, size, generator=torch.Generator())
-    losses = pretext(windows(channels=1, samples=128, batch=2))
+    losses = pretext(windows(channels=1, samples=samples, batch=2))
     assert losses["loss"].isfinite()
-    assert pretext.encode(torch.zeros(2, 128, 1)).shape == (2, pretext.dim)
+    assert pretext.encode(torch.zeros(2, samples, 1)).shape == (2, pretext.dim)
 
 
 @every_pretext
@@ -97,7 +102,7 @@ def test_all_randomness_is_the_seed_of_the_batch(name: str) -> None:
     first, again, other = (pretext(replace(batch, seed=seed)) for seed in (1, 1, 2))
     assert first.keys() == again.keys()
     assert all(torch.equal(first[key], again[key]) for key in first)
-    assert not torch.equal(first["loss"], other["loss"])
+    assert torch.equal(first["loss"], other["loss"]) == (name == "clocs")  # it draws nothing
 
 
 @every_pretext
@@ -120,12 +125,12 @@ def test_features_of_a_window_do_not_depend_on_its_batch_mates(
     pretext.eval()
     with torch.no_grad():
         together = pretext.encode(drawn.signals)
-        alone = torch.cat([pretext.encode(one) for one in drawn.signals.split(1)])
+        alone = torch.cat([pretext.encode(one) for one in drawn.signals[:, None]])
         loud = torch.cat([drawn.signals[:1], 100 * drawn.signals[1:]])
         beside_others = pretext.encode(loud)[:1]
     assert together.shape == (batch + 2, pretext.dim)
-    torch.testing.assert_close(alone, together, **SAME)
-    torch.testing.assert_close(beside_others, together[:1], **SAME)
+    assert_same(alone, together)
+    assert_same(beside_others, together[:1])
     assert (together - together[0]).abs().max() > 0
 
 
@@ -183,7 +188,7 @@ def test_architecture_and_state_build_the_same_network(name: str) -> None:
     architecture = json.loads(json.dumps(architecture_of(pretext)))
     again = pretext_from(architecture)
     again.load_state_dict(pretext.state_dict())
-    assert architecture["pretext"] in (name, "comet")  # options say what was reference
+    assert architecture["pretext"] == name
     assert architecture_of(again) == architecture
     signals = windows(seed=5).signals
     assert torch.equal(pretext.eval().encode(signals), again.eval().encode(signals))
@@ -206,7 +211,7 @@ def test_missing_samples_are_refused_or_stay_out(name: str) -> None:
     else:
         assert features.isfinite().all()
         assert loss.isfinite()
-        torch.testing.assert_close(features[1:], clean[1:], **SAME)
+        assert_same(features[1:], clean[1:])
 
 
 @every_pretext
@@ -236,14 +241,14 @@ def test_unknown_names_are_answered_by_the_nearest() -> None:
         make_pretext("ts2vek", size, generator=generator)
     with pytest.raises(RefusedInputError, match="Did you mean 'views'"):
         make_pretext("clocs", size, generator=generator, options={"view": "cmlc"})
-    with pytest.raises(RefusedInputError, match="views got 'both'; allowed: 'cmsc', 'cmlc'"):
+    with pytest.raises(RefusedInputError, match=r"'?views'?(:| got) 'both'"):
         make_pretext("clocs", size, generator=generator, options={"views": "both"})
 
 
 @pytest.mark.parametrize("options", [{"hidden": "many"}, {"keep": 3}, {"width": 4}])
 def test_options_of_the_wrong_kind_are_refused(options: dict[str, Any]) -> None:
     size, generator = PretextSize(channels=1, samples=64, rate=64.0), torch.Generator()
-    with pytest.raises(RefusedInputError, match="wrong kind|has no option"):
+    with pytest.raises(RefusedInputError, match=r"wrong kind|has no option"):
         make_pretext("comet-ordering", size, generator=generator, options=options)
 
 

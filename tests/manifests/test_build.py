@@ -8,7 +8,10 @@ import pytest
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.build import build_manifest
 from medconsist.manifests.case_manifest import read_case_manifest
+from medconsist.manifests.files import KINDS
 from medconsist.manifests.hashes import hash_problems
+from medconsist.timeseries.readers.choice import open_recording
+from medconsist.timeseries.readers.options import ReadOptions
 
 
 @pytest.fixture
@@ -156,3 +159,65 @@ def test_a_file_that_changed_is_found_by_its_sha256(archive: Path) -> None:
     (problem,) = hash_problems(read_case_manifest(built.path))
     assert (problem.row, problem.column) == (4, "sha256")
     assert "it is another file, or was changed" in problem.sentence
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Signals as they lie about: WFDB with samples beside, EDF, CSV, MAT without a header."""
+    folder = tmp_path / "signals"
+    for name in (
+        *("p1/r1.hea", "p1/r1.dat", "p1/r1.xyz", "p1/r1.atr"),
+        *("p2/r2.HEA", "p2/r2.mat", "p3/night.edf", "p3/night2.BDF", "p4/ecg.csv", "p5/A1.mat"),
+        *("p6/e.gdf", "p6/notes.txt", "RECORDS"),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_recordings_are_listed_once_each_and_by_their_header(recordings: Path) -> None:
+    out = recordings / "cases.csv"
+    built = build_manifest([recordings], patterns=KINDS["recordings"], out=out)
+    names = [row.path.relative_to(recordings).as_posix() for row in built.rows]
+    assert names == [
+        *("p1/r1.hea", "p2/r2.HEA", "p3/night.edf", "p3/night2.BDF", "p4/ecg.csv", "p5/A1.mat")
+    ]
+    assert built.sentences[-1] == (
+        "Files whose WFDB header (.hea) is listed: 1; it stands for them."
+    )
+
+
+def test_a_manifest_among_recordings_does_not_list_itself(recordings: Path) -> None:
+    out = recordings / "cases.csv"
+    first = build_manifest([recordings], patterns=KINDS["recordings"], out=out)
+    assert build_manifest([recordings], patterns=KINDS["recordings"], out=out) == first
+    (recordings / "p4" / "ecg.csv").unlink()
+    only = recordings / "p4" / "only.csv"
+    only.touch()
+    with pytest.raises(MissingInputError, match="no file below"):
+        build_manifest([recordings / "p4"], patterns=["*.csv"], out=only)
+
+
+def test_samples_are_listed_where_headers_are_not_asked_for(recordings: Path) -> None:
+    built = build_manifest([recordings], patterns=["*.mat"], out=recordings / "cases.csv")
+    assert [row.path.name for row in built.rows] == ["r2.mat", "A1.mat"]
+
+
+@pytest.mark.data
+def test_every_listed_recording_of_the_samples_can_be_opened(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    folder = data_dir / "timeseries"
+    built = build_manifest(
+        [folder / "wfdb_sample", folder / "cinc2021_sample"],
+        patterns=KINDS["recordings"],
+        out=tmp_path / "cases.csv",
+        patient_from=r"(?P<patient>[^/.]+)\.",
+    )
+    assert len(built.rows) == 3 + 1 + 50 + 10
+    options = ReadOptions(rate=500.0, look_values=0)
+    for row in built.rows:
+        if row.path.suffix == ".edf":  # of annotations alone
+            continue
+        given = options if row.path.suffix == ".mat" else ReadOptions(look_values=0)
+        assert open_recording(row.path, options=given).info.samples > 0

@@ -1,6 +1,7 @@
 """Data manifests: what comes with the program is sound, and names become patients as it says."""
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,14 @@ import pytest
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.dataset import Dataset, datasets, named_dataset, read_dataset
 from medconsist.manifests.naming import Naming
+from medconsist.manifests.split_record import PARTS
 
-NAMES = ["camelyon-plus", "camelyon16", "camelyon17", "panda", "tcga-nsclc"]
+SLIDES = ["camelyon-plus", "camelyon16", "camelyon17", "panda", "tcga-nsclc"]
+SIGNALS = [
+    *("ad-apava", "cinc2021-sample", "cpsc2018-sample", "ptb", "ptb-xl", "smni-eeg", "tdbrain"),
+    "wfdb-sample",
+]
+NAMES = sorted([*SLIDES, *SIGNALS])
 SOUND = """
 name = "mine"
 title = "Mine"
@@ -21,10 +28,11 @@ slides = ["*.svs"]
 patient_from = '(?P<patient>P\\d+)_'
 patients = "named"
 """
+SPLIT = '[[splits]]\nname = "they"\nsource = "a"\nverified = true\ntrain = [1]\ntest = [2]\n'
 FILE = '[[files]]\npath = "a.svs"\nurl = "https://example.org/a.svs"\n'
 
 
-def test_the_five_data_sets_come_with_the_program() -> None:
+def test_the_data_sets_come_with_the_program() -> None:
     found = datasets()
     assert sorted(found) == NAMES
     for one in found.values():
@@ -33,6 +41,8 @@ def test_the_five_data_sets_come_with_the_program() -> None:
         assert one.citation
         assert one.facts
         assert one.name in one.text
+        assert bool(one.slides) == (one.name in SLIDES)
+        assert bool(one.recordings) == (one.name in SIGNALS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -40,7 +50,7 @@ def test_names_of_files_become_the_patients_that_the_examples_say(name: str) -> 
     dataset = datasets()[name]
     assert any(one.patient is None for one in dataset.examples)
     for example in dataset.examples:
-        folder = Path("/slides")
+        folder = Path("/data")
         named = Naming(dataset.patient_from).name(folder, folder / example.path)
         found = (None, None) if named is None else (named.patient, named.item)
         assert found == (example.patient, example.item), example.path
@@ -52,6 +62,46 @@ def test_facts_that_were_not_read_at_their_source_are_shown_so() -> None:
     assert unread
     assert all(f"- not verified: {what}" in dataset.text for what in unread)
     assert dataset.patients == "unknown"
+
+
+@pytest.mark.parametrize("name", ["ad-apava", "ptb", "tdbrain"])
+def test_nobody_of_a_published_split_crosses(name: str) -> None:
+    for split in datasets()[name].splits:
+        parts = [set(split.part(part)) for part in PARTS]
+        assert all(parts)
+        assert not any(one & other for one, other in combinations(parts, 2))
+
+
+def test_the_published_splits_have_the_sizes_of_their_papers() -> None:
+    known = datasets()
+    sizes = {
+        (name, split.name): [len(split.part(part)) for part in PARTS]
+        for name in SIGNALS
+        for split in known[name].splits
+    }
+    assert sizes == {
+        ("ad-apava", "comet"): [19, 2, 2],
+        ("ad-apava", "medformer"): [15, 4, 4],
+        ("ptb", "comet"): [142, 28, 28],
+        ("tdbrain", "comet"): [34, 8, 8],
+    }
+    positive = {name: len(known[name].split("comet").positive) for name in ("ad-apava", "ptb")}
+    assert positive == {"ad-apava": 12, "ptb": 147}
+
+
+def test_the_split_of_ptb_is_the_last_patients_of_each_class() -> None:
+    split = named_dataset("ptb").split("comet")
+    positive = sorted(split.positive)
+    negative = sorted({*split.train, *split.validation, *split.test} - set(positive))
+    assert sorted(split.validation) == sorted([*negative[-14:-7], *positive[-42:-21]])
+    assert sorted(split.test) == sorted([*negative[-7:], *positive[-21:]])
+
+
+def test_a_split_that_nobody_published_is_named_with_those_there_are() -> None:
+    with pytest.raises(MissingInputError, match=r"split 'comett'\. Did you mean 'comet'"):
+        named_dataset("ptb").split("comett")
+    with pytest.raises(MissingInputError, match=r"panda has no published split.*\(none\)"):
+        named_dataset("panda").split("comet")
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -83,6 +133,11 @@ def test_a_file_of_ones_own_is_read_by_its_name(tmp_path: Path) -> None:
         (SOUND + FILE + 'sha256 = "abc"', r"files\.0\.sha256"),
         (SOUND + FILE + "bytes = -1", r"files\.0\.bytes"),
         (SOUND + FILE + FILE, "two files would be a.svs"),
+        (SOUND + 'recordings = ["*.hea"]', "by slides or by recordings, one of the two"),
+        (SOUND.replace('slides = ["*.svs"]', ""), "by slides or by recordings, one of the two"),
+        (SOUND + SPLIT.replace("[2]", "[1]"), "split they: patient 1 is in two places"),
+        (SOUND + SPLIT + "positive = [3]", "patient 3 is positive and in no part"),
+        (SOUND + SPLIT.replace("[2]", "[]"), "nobody is trained on, or nobody is judged"),
     ],
 )
 def test_a_faulty_data_manifest_is_refused_by_file_and_key(

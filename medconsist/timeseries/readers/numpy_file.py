@@ -35,6 +35,7 @@ __all__ = ["NPY_MAGIC", "MappedRecording", "is_comet", "open_comet", "open_npy"]
 NPY_MAGIC = b"\x93NUMPY"
 _FEATURE = re.compile(r"feature_(\d{1,18})\.npy")
 _MOST_JSON = 2**24
+_EXACT = 2**53  # 64-bit floats hold every whole number below
 
 
 class MappedRecording(Recording):
@@ -168,10 +169,11 @@ def _mapped(path: Path) -> Shaped[np.ndarray, "..."]:
 
 def _labels(path: Path) -> dict[int, int]:
     table = _mapped(path)
-    if table.ndim != 2 or table.shape[1] != 2 or table.dtype.kind not in "iu":
+    if table.ndim != 2 or table.shape[1] != 2 or not _whole(table):
         msg = (
             f"{path.name} holds {table.dtype} of shape {table.shape}; allowed: whole numbers of "
-            "shape (patients, 2), each row [label, id]. Ids as floats lose digits above 2**24."
+            "shape (patients, 2), each row [label, id]. Ids as 32-bit floats lose digits above "
+            "2**24, as 64-bit ones above 2**53."
         )
         raise RefusedInputError(msg)
     rows = [(int(label), int(patient)) for label, patient in table]
@@ -182,6 +184,17 @@ def _labels(path: Path) -> dict[int, int]:
         msg = f"{path.name} has several rows for the ids {twice[:9]}; allowed: one row a patient."
         raise RefusedInputError(msg)
     return found
+
+
+def _whole(table: Shaped[np.ndarray, "..."]) -> bool:
+    """Say whether these are whole numbers, each stored exactly; the released AD labels are floats.
+
+    Of 32 bits none are taken: whether they were rounded before cannot be seen.
+    """
+    if table.dtype.kind in "iu":
+        return True
+    whole = bool((np.floor(table) == table).all() and (np.abs(table) < _EXACT).all())
+    return table.dtype == np.float64 and whole
 
 
 def _features(folder: Path) -> dict[int, Path]:

@@ -47,6 +47,7 @@ from torch import Tensor
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.classification import area_under_roc
 from medconsist.results.bench import BenchReport, BenchTable
+from medconsist.results.draw_table import Contrast, Figures, table
 from medconsist.wsi.bench.mil_methods import (
     INS_PUBLISHED,
     Budget,
@@ -60,7 +61,6 @@ from medconsist.wsi.bench.mil_methods import (
     standardised,
 )
 from medconsist.wsi.bench.mil_parts import folds_of
-from medconsist.wsi.bench.mil_rows import Contrast, Figures, table
 from medconsist.wsi.mil.baselines import (
     InstanceScorer,
     LogisticScorer,

@@ -43,7 +43,7 @@ def told(windows: WindowSet) -> torch.Tensor:
     return torch.stack([torch.zeros_like(score), score], 1)
 
 
-@pytest.mark.parametrize("area", [0.6, 0.9])
+@pytest.mark.parametrize("area", [0.8])
 def test_a_fixed_model_on_fresh_patients_is_covered_as_stated(area: float) -> None:
     rng = np.random.default_rng(int(100 * area))
     held = 0
@@ -54,7 +54,7 @@ def test_a_fixed_model_on_fresh_patients_is_covered_as_stated(area: float) -> No
         assert high is not None
         held += low <= area <= high
     stated = fixed_area_coverage(8, 8).by_truth[area]
-    assert binomtest(held, REPEATS, stated).pvalue > 0.01  # two tests
+    assert binomtest(held, REPEATS, stated).pvalue > 0.01
 
 
 def test_the_fixed_interval_covers_what_it_claims_for_few_patients() -> None:

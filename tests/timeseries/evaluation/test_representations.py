@@ -86,10 +86,10 @@ def test_band_power_refuses_windows_without_a_frequency_of_a_band() -> None:
 
 
 def test_rr_statistics_of_a_steady_and_of_an_alternating_heart() -> None:
-    steady = dict(zip(RR_NAMES, rr_statistics(np.arange(10) * 0.8), strict=True))
+    steady = dict(zip(RR_NAMES, rr_statistics(np.arange(10, dtype=np.float64) * 0.8), strict=True))
     assert steady["mean"] == pytest.approx(0.8)
     assert steady["rmssd"] == pytest.approx(0, abs=1e-12)  # rounding of times
-    alternating = np.cumsum(np.tile([0.7, 0.9], 5)).astype(np.float64)
+    alternating = np.asarray(np.cumsum(np.tile([0.7, 0.9], 5)), np.float64)
     found = dict(zip(RR_NAMES, rr_statistics(alternating), strict=True))
     assert found["rmssd"] == pytest.approx(0.2)
     assert found["pnn50"] == 1

@@ -53,6 +53,21 @@ def test_ids_as_floats_are_refused(tmp_path: Path) -> None:
         open_dataset(folder)
 
 
+def test_ids_as_exact_floats_are_read_as_released(tmp_path: Path) -> None:
+    # COMET's AD notebook fills np.zeros((23, 2)), so that its label.npy holds 64-bit floats.
+    folder = write_comet(tmp_path / "set")
+    np.save(folder / "Label" / "label.npy", np.array([[0.0, 1], [1, 2], [0, 3]]))
+    assert open_dataset(folder).labels == {"1": "no", "2": "yes", "3": "no"}
+
+
+@pytest.mark.parametrize("wrong", [1.5, np.nan, np.inf, 2.0**53])
+def test_floats_that_are_no_whole_number_are_refused(tmp_path: Path, wrong: float) -> None:
+    folder = write_comet(tmp_path / "set")
+    np.save(folder / "Label" / "label.npy", np.array([[0, 1], [1, 2], [0, wrong]]))
+    with pytest.raises(RefusedInputError, match=r"64-bit ones above 2\*\*53"):
+        open_dataset(folder)
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     folder = write_comet(tmp_path / "set")
     (folder / "Feature" / "feature_02.npy").unlink()

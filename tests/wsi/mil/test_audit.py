@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from medconsist.errors import RefusedInputError
 from medconsist.manifests.cases import CaseManifest, CaseRow
 from medconsist.manifests.split import make_split, write_split
+from medconsist.metrics.group_probe import ProbeSettings
 from medconsist.wsi.mil.audit import (
     copies_across,
     patients_apart,
@@ -22,7 +23,6 @@ from medconsist.wsi.mil.audit import (
 from medconsist.wsi.mil.cohort import BagInfo, Cohort, InMemoryBags
 from medconsist.wsi.mil.fingerprints import Fingerprints
 from medconsist.wsi.mil.site_probe import (
-    ProbeSettings,
     label_by_site,
     shortcut,
     site_from_features,

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport
+from medconsist.results.draw_table import Contrast, Figures, table
 from medconsist.training.fit import Fitted, fit
 from medconsist.training.settings import TrainConfig
 from medconsist.wsi.bench.mil import Sizes, run_bench
@@ -25,7 +26,6 @@ from medconsist.wsi.bench.mil_methods import (
     ReleasedIns,
     standardised,
 )
-from medconsist.wsi.bench.mil_rows import Contrast, Figures, table
 from medconsist.wsi.mil.audit import truth_unseen
 from medconsist.wsi.mil.baselines import MlpScorer
 from medconsist.wsi.mil.ins.objective import InsObjective

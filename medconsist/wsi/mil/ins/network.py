@@ -5,11 +5,11 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from medconsist.errors import RefusedInputError
+from medconsist.networks.attention_pool import AttentionScore
 from medconsist.wsi.mil.bag_batch import BagBatch
 from medconsist.wsi.mil.ins.bag_score import instance_probability, pooled_probability
 from medconsist.wsi.mil.ins.config import InsConfig
 from medconsist.wsi.mil.ins.instances import InstanceModel
-from medconsist.wsi.mil.models.abmil import AttentionScore
 from medconsist.wsi.mil.models.base import MilModel, MilSize, start_xavier
 from medconsist.wsi.mil.output import BagOutput
 

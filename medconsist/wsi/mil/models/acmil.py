@@ -8,9 +8,9 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from medconsist.errors import RefusedInputError
+from medconsist.networks.attention_pool import AttentionScore
 from medconsist.networks.ragged import Segments
 from medconsist.wsi.mil.bag_batch import BagBatch
-from medconsist.wsi.mil.models.abmil import AttentionScore
 from medconsist.wsi.mil.models.base import MilModel, MilSize, embedding, start_xavier
 from medconsist.wsi.mil.output import BagOutput
 

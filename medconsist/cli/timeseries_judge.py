@@ -1,0 +1,222 @@
+"""``medconsist ts evaluate | audit``: figures by patient, and whether they can be believed."""
+
+import json
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from medconsist.cli.options import Computing
+from medconsist.errors import RefusedInputError
+
+if TYPE_CHECKING:  # the room imports nothing heavy
+    from medconsist.timeseries.audit.across import Parts
+    from medconsist.timeseries.evaluation.candidate import Candidate
+    from medconsist.timeseries.evaluation.fixed import FixedRepresentation
+    from medconsist.timeseries.evaluation.judge import Contrast
+    from medconsist.timeseries.evaluation.rounds import Rounds, RoundsPlan
+    from medconsist.timeseries.window_set import WindowSet
+
+__all__ = ["Audit", "Evaluate"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(Computing):
+    """Flags that say which windows or features."""
+
+    prepared: Annotated[Positional[Path | None], arg(metavar="PREPARED")] = None
+    """Folder of medconsist ts prepare."""
+    features: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Instead: embeddings of any model (.npz, .h5, .safetensors, .csv) with the columns patient,
+    trial, label and features."""
+    classes: tuple[str, ...] = ()
+    """Of --features: labels in the order of the classes, the positive one last; by default
+    sorted."""
+
+    def windows(self) -> "WindowSet":
+        """Return the windows, or the features as windows of one sample."""
+        from medconsist.timeseries.evaluation.features_file import read_features
+        from medconsist.timeseries.prepared import read_prepared
+
+        if (self.prepared is None) == (self.features is None):
+            msg = "give either PREPARED or --features; one of them says what is judged."
+            raise RefusedInputError(msg)
+        if self.features is not None:
+            return read_features(self.features, classes=self.classes or None)
+        assert self.prepared is not None  # noqa: S101  one of the two
+        return read_prepared(self.prepared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Given):
+    """Judge methods on patients they never saw: one table, by patient, with intervals.
+
+    Majority class, band power and an untrained encoder stand in every table; the permuted-label row
+    says what chance looks like. OUT keeps the frozen rounds, the pre-trainings (a table that was
+    killed goes on) and report.json. One contrast can be named, before the run.
+    """
+
+    out: Path
+    """Folder of the table."""
+    methods: tuple[str, ...] = ("comet",)
+    """comet, comet-reference, comet-ordering, ts2vec, mixing-up, ts-tcc, simclr, tf-c, clocs, cpc;
+    scratch and eegnet learn from labels end to end."""
+    probe: Literal["logistic", "naive-bayes", "knn"] = "logistic"
+    """On all representations."""
+    kind: Literal["pairs", "folds"] = "pairs"
+    """Leave-pair-out, or repeated folds, always by patient."""
+    blocks: int | None = 4
+    """Of pairs: trainings of a representation are shared by blocks of patients; 0: one a pair."""
+    folds: int = 4
+    """Of folds."""
+    repeats: int = 1
+    """Of folds."""
+    rounds: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Frozen rounds instead of these; by default OUT/rounds.json, made if it is not there."""
+    contrast: Annotated[tuple[str, str] | None, arg(metavar="FIRST SECOND")] = None
+    """The one comparison, by names of candidates as the table prints them."""
+    permutations: int = 199
+    """Labellings of the permutation test, for which probes are refitted."""
+    epochs: int = 5
+    """Of each pre-training."""
+    batch: int = 64
+    """Windows a step."""
+
+    def run(self) -> int:
+        """Judge, write OUT/report.json, and print the table."""
+        self.set_up()
+        from medconsist._atomic import atomic_write_bytes, make_folder
+        from medconsist._digests import canonical_json
+        from medconsist.timeseries.evaluation.judge import JudgeSettings, judge
+
+        windows = self.windows()
+        make_folder(self.out)
+        settings = JudgeSettings(
+            permutations=self.permutations,
+            contrast=self._contrast(),
+            seed=self.seed,
+            progress=logger.info,
+        )
+        report = judge(windows, self._candidates(windows), self._rounds(windows), settings)
+        values = report.as_json()
+        atomic_write_bytes(self.out / "report.json", canonical_json(values) + b"\n")
+        _write(values if self.json else report.text)
+        return 0
+
+    def _contrast(self) -> "Contrast | None":
+        from medconsist.timeseries.evaluation.judge import Contrast
+
+        if self.contrast is None:
+            return None
+        return Contrast(first=self.contrast[0], second=self.contrast[1])
+
+    def _candidates(self, windows: "WindowSet") -> "list[Candidate]":
+        from dataclasses import replace
+
+        from medconsist.timeseries.candidates import PROBES, Budgets, candidates
+        from medconsist.timeseries.evaluation.candidate import Probed
+        from medconsist.timeseries.evaluation.fixed import GivenFeatures
+        from medconsist.timeseries.evaluation.majority import Majority
+        from medconsist.timeseries.pretraining import WindowSampling
+
+        if self.features is not None:
+            given = GivenFeatures(self.features.stem)
+            return [Majority(), *(Probed(given, probe()) for probe in PROBES.values())]
+        budgets = Budgets(folder=self.out / "pretrained")
+        device: Literal["cpu", "cuda"] = "cpu" if self.device == "cpu" else "cuda"
+        how = replace(
+            budgets.pretraining,
+            epochs=self.epochs,
+            sampling=WindowSampling(batch=self.batch, seed=self.seed),
+            device=device,
+        )
+        finetuning = replace(budgets.finetuning, epochs=self.epochs, device=device)
+        chosen = replace(budgets, pretraining=how, finetuning=finetuning)
+        return candidates(self.methods, windows, probe=self.probe, budgets=chosen)
+
+    def _rounds(self, windows: "WindowSet") -> "Rounds":
+        from medconsist.timeseries.evaluation.rounds import make_rounds
+        from medconsist.timeseries.evaluation.rounds_file import read_rounds, write_rounds
+
+        path = self.rounds or self.out / "rounds.json"
+        if self.rounds is None and not path.exists():
+            write_rounds(
+                make_rounds(windows.table, self._plan(), fingerprint=windows.fingerprint), path
+            )
+        return read_rounds(path, windows.table)
+
+    def _plan(self) -> "RoundsPlan":
+        from medconsist._records import make_record
+        from medconsist.timeseries.evaluation.rounds import RoundsPlan
+
+        of_pairs = {"kind": "pairs", "blocks": self.blocks or None}
+        of_folds = {"kind": "folds", "folds": self.folds, "repeats": self.repeats}
+        chosen: dict[str, Any] = of_pairs if self.kind == "pairs" else of_folds
+        return make_record(RoundsPlan, seed=self.seed, **chosen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit(Given):
+    """Look for leaks: who is on two sides, copies, overlaps; identity, site, leaked accuracy.
+
+    Exit code 4 when a leak is found, unless --allow-leak says that it is known.
+    """
+
+    rounds: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Frozen rounds whose parts are looked at; or"""
+    parts: Annotated[Path | None, arg(metavar="FILE")] = None
+    """a table (.csv) with the columns patient, trial and part, of a split made elsewhere; by
+    default four folds by patient."""
+    round: int = 0
+    """Which of the rounds."""
+    allow_leak: Annotated[bool, arg(help="End with 0 although a leak was found.")] = False
+
+    def run(self) -> int:
+        """Audit, print, and return 4 where there is a leak."""
+        self.set_up()
+        from medconsist.timeseries.audit.audit import audit
+
+        windows = self.windows()
+        report = audit(
+            windows,
+            self._parts(windows),
+            self._representation(),
+            allow_leak=self.allow_leak,
+            seed=self.seed,
+        )
+        _write(report.as_json() if self.json else report.text)
+        return report.exit_code
+
+    def _representation(self) -> "FixedRepresentation":
+        from medconsist.timeseries.evaluation.band_power import BandPower
+        from medconsist.timeseries.evaluation.fixed import GivenFeatures
+
+        return BandPower() if self.features is None else GivenFeatures(self.features.stem)
+
+    def _parts(self, windows: "WindowSet") -> "Parts":
+        from medconsist.timeseries.audit.across import parts_of_round
+        from medconsist.timeseries.evaluation.rounds import RoundsPlan, make_rounds
+        from medconsist.timeseries.evaluation.rounds_file import read_rounds
+        from medconsist.timeseries.parts import parts_of_table, round_of
+        from medconsist.timeseries.prepared import read_prepared_record
+
+        if self.parts is not None:
+            if self.prepared is None:
+                msg = "--parts names trials of a prepared folder; with --features give --rounds."
+                raise RefusedInputError(msg)
+            trials = read_prepared_record(self.prepared).facts.trials
+            return parts_of_table(windows.table, trials, self.parts)
+        if self.rounds is not None:
+            rounds = read_rounds(self.rounds, windows.table)
+        else:
+            rounds = make_rounds(windows.table, RoundsPlan(kind="folds", seed=self.seed))
+        return parts_of_round(round_of(rounds, self.round), windows.table)
+
+
+def _write(what: str | dict[str, Any]) -> None:
+    sys.stdout.write((what if isinstance(what, str) else json.dumps(what)) + "\n")

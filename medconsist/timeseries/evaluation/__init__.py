@@ -1,0 +1,1 @@
+"""How well a method does on patients it never saw, with intervals that say what they cover."""
