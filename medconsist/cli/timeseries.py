@@ -1,11 +1,13 @@
-"""``medconsist ts``: simulate, prepare, audit, pretrain, evaluate."""
+"""``medconsist ts``: the verbs of signals."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from tyro.conf import subcommand
 
-from medconsist.cli.timeseries_judge import Audit, Evaluate
+from medconsist.cli.timeseries_judge import Audit, Evaluate, Split
+from medconsist.cli.timeseries_learn import Finetune, Probe
+from medconsist.cli.timeseries_predict import Predict
 from medconsist.cli.timeseries_prepare import Prepare
 from medconsist.cli.timeseries_simulate import Simulate
 from medconsist.cli.timeseries_train import Pretrain
@@ -15,14 +17,18 @@ __all__ = ["Ts"]
 
 @dataclass(frozen=True)
 class Ts:
-    """Biosignals: simulate, prepare, audit, pretrain, evaluate."""
+    """Signals: simulate, prepare, split, audit; pretrain, probe, finetune, evaluate, predict."""
 
     verb: (
         Annotated[Simulate, subcommand("simulate", prefix_name=False)]
         | Annotated[Prepare, subcommand("prepare", prefix_name=False)]
+        | Annotated[Split, subcommand("split", prefix_name=False)]
         | Annotated[Audit, subcommand("audit", prefix_name=False)]
         | Annotated[Pretrain, subcommand("pretrain", prefix_name=False)]
+        | Annotated[Probe, subcommand("probe", prefix_name=False)]
+        | Annotated[Finetune, subcommand("finetune", prefix_name=False)]
         | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
+        | Annotated[Predict, subcommand("predict", prefix_name=False)]
     )
 
     def run(self) -> int:

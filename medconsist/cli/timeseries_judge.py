@@ -1,4 +1,4 @@
-"""``medconsist ts evaluate | audit``: figures by patient, and whether they can be believed."""
+"""``medconsist ts split | evaluate | audit``: figures by patient, and whether to believe them."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the room imports nothing heavy
     from medconsist.timeseries.evaluation.rounds import Rounds, RoundsPlan
     from medconsist.timeseries.window_set import WindowSet
 
-__all__ = ["Audit", "Evaluate"]
+__all__ = ["Audit", "Evaluate", "Split"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,49 @@ class Given(Computing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Split(Computing):
+    """Freeze who is learned from, who chooses and who is judged, with a hash; always by patient."""
+
+    prepared: Annotated[Positional[Path], arg(metavar="PREPARED")]
+    """Folder of medconsist ts prepare."""
+    out: Path
+    """The file (.json)."""
+    kind: Literal["folds", "pairs"] = "folds"
+    """Repeated folds, or each pair of a positive and a negative patient."""
+    folds: int = 4
+    """Of folds."""
+    repeats: int = 1
+    """Of folds."""
+    validation: float | None = 0.25
+    """Share of the patients beside the test that choose checkpoints and calibrate; folds only."""
+    blocks: int | None = 4
+    """Of pairs: trainings of a representation are shared by blocks of patients; 0: one a pair."""
+
+    def run(self) -> int:
+        """Freeze, and print what each round holds."""
+        self.set_up()
+        from medconsist.timeseries.evaluation.rounds import make_rounds
+        from medconsist.timeseries.evaluation.rounds_file import write_rounds
+        from medconsist.timeseries.prepared import read_prepared
+
+        windows = read_prepared(self.prepared)
+        rounds = make_rounds(windows.table, _plan(self), fingerprint=windows.fingerprint)
+        write_rounds(rounds, self.out)
+        counts = [
+            {part: len(getattr(one, part)) for part in ("train", "validation", "test")}
+            for one in rounds.rounds
+        ]
+        told = [
+            f"{self.out}: sha256 {rounds.sha256[:8]}, {len(counts)} rounds; patients of the "
+            f"first: {', '.join(f'{count} {part}' for part, count in counts[0].items())}",
+            *rounds.notes,
+        ]
+        values = {"path": str(self.out), "sha256": rounds.sha256, "rounds": counts}
+        _write(values | {"notes": list(rounds.notes)} if self.json else "\n".join(told))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluate(Given):
     """Judge methods on patients they never saw: one table, by patient, with intervals.
 
@@ -76,6 +119,8 @@ class Evaluate(Given):
     """Of folds."""
     repeats: int = 1
     """Of folds."""
+    validation: float | None = None
+    """Of folds: share of the patients that choose checkpoints of scratch and eegnet."""
     rounds: Annotated[Path | None, arg(metavar="FILE")] = None
     """Frozen rounds instead of these; by default OUT/rounds.json, made if it is not there."""
     contrast: Annotated[tuple[str, str] | None, arg(metavar="FIRST SECOND")] = None
@@ -146,18 +191,9 @@ class Evaluate(Given):
         path = self.rounds or self.out / "rounds.json"
         if self.rounds is None and not path.exists():
             write_rounds(
-                make_rounds(windows.table, self._plan(), fingerprint=windows.fingerprint), path
+                make_rounds(windows.table, _plan(self), fingerprint=windows.fingerprint), path
             )
         return read_rounds(path, windows.table)
-
-    def _plan(self) -> "RoundsPlan":
-        from medconsist._records import make_record
-        from medconsist.timeseries.evaluation.rounds import RoundsPlan
-
-        of_pairs = {"kind": "pairs", "blocks": self.blocks or None}
-        of_folds = {"kind": "folds", "folds": self.folds, "repeats": self.repeats}
-        chosen: dict[str, Any] = of_pairs if self.kind == "pairs" else of_folds
-        return make_record(RoundsPlan, seed=self.seed, **chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,3 +256,14 @@ class Audit(Given):
 
 def _write(what: str | dict[str, Any]) -> None:
     sys.stdout.write((what if isinstance(what, str) else json.dumps(what)) + "\n")
+
+
+def _plan(asked: Split | Evaluate) -> "RoundsPlan":
+    from medconsist._records import make_record
+    from medconsist.timeseries.evaluation.rounds import RoundsPlan
+
+    chosen: dict[str, Any] = {"kind": "pairs", "blocks": asked.blocks or None}
+    if asked.kind == "folds":
+        names = ("kind", "folds", "repeats", "validation")
+        chosen = {name: getattr(asked, name) for name in names}
+    return make_record(RoundsPlan, seed=asked.seed, **chosen)

@@ -1,5 +1,6 @@
 """The contest sees what a score sees: a change in one column is won by the side that has it."""
 
+import pickle
 from collections.abc import Mapping
 
 import numpy as np
@@ -62,6 +63,11 @@ def test_clean_streams_count_every_step(contest: AlarmContest) -> None:
     assert contest.false_plain.in_order.n == 400
     # 1 in 1,000 on average; 5 in 1,200 has a chance of 1 % or less
     assert contest.false_combined.shuffled.k < 5
+
+
+def test_a_contest_travels_between_processes(contest: AlarmContest) -> None:
+    again = pickle.loads(pickle.dumps(contest))  # noqa: S301  our own bytes
+    assert again.races["ours"].combined == contest.races["ours"].combined
 
 
 def test_sizes_without_a_tail_are_refused() -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport
-from medconsist.timeseries.bench.world_draw import Budget, Patients
+from medconsist.timeseries.bench.world_draw import Budget, Dataset, Patients
 from medconsist.timeseries.bench.worlds import Sizes, run_bench
+from medconsist.timeseries.simulated.cohort import fingerprint
 
 TINY = Sizes(
     draws=2,
@@ -17,6 +18,12 @@ TINY = Sizes(
     ),
     workers=1,
 )
+
+# of draw 9001; a new value means that the tables are of other worlds
+FROZEN = {
+    "shared": "7842d465978da13e98d752b4bae7dda42b806c2dcd786eced85171899f9b75e8",
+    "not shared": "84b7ccfa751493b241c04c5fe1f5c8efb158647485415bab799de464162cac65",
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +76,13 @@ def test_the_audit_flags_both_leaks_and_passes_the_clean_split(report: BenchRepo
         "audit, copied test windows": 1,
     }
     assert all(one.met for one in report.targets if one.name.startswith("audit, "))
+
+
+@pytest.mark.parametrize("cell", FROZEN)
+def test_worlds_of_the_tables_are_frozen(cell: str) -> None:
+    patients = Patients()
+    cohort = Dataset.of(patients.recipe(cell), patients, 9001).cohort
+    assert fingerprint(cohort) == FROZEN[cell]
 
 
 def test_draws_on_which_the_world_was_set_are_refused() -> None:

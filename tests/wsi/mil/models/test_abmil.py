@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from medconsist.errors import RefusedInputError
+from medconsist.networks.attention_pool import AttentionScore
 from medconsist.wsi.mil.bag_batch import BagBatch
-from medconsist.wsi.mil.models.abmil import Abmil, AttentionScore
+from medconsist.wsi.mil.models.abmil import Abmil
 from medconsist.wsi.mil.models.base import MilSize
 
 SIZE = MilSize(dim=6, classes=3, width=10)
