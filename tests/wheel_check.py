@@ -88,7 +88,7 @@ def main() -> None:
         bin_ = folder / "empty" / "bin"
         pip = (sys.executable, "-m", "pip", "--python", bin_ / "python", "--quiet")
         constraints = ROOT / "constraints.txt"
-        run(*pip, "install", "-c", constraints, f"{wheel}[mri,wsi,viewer]", cwd=folder)
+        run(*pip, "install", "-c", constraints, f"{wheel}[mri,wsi,timeseries,viewer]", cwd=folder)
         medconsist = bin_ / "medconsist"
         if "reconstruct" not in run(medconsist, "mri", "--help", cwd=folder):
             sys.exit("the help of the installed wheel does not name reconstruct")

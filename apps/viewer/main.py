@@ -1,4 +1,4 @@
-"""The viewer page: one case, its reconstructions or its slide, and the evidence for them.
+"""The viewer page: one case, its reconstructions, slide or signals, and the evidence for them.
 
 Run it with ``medconsist view --results DIR``, or directly::
 
@@ -41,6 +41,7 @@ from medconsist.viewing.numbers import (
     model_words,
     plain_name,
     provenance_rows,
+    recording_rows,
 )
 from medconsist.viewing.orientation import edge_letters, ruler_mm
 from medconsist.viewing.overlay import Scale, colour_bar, colourise
@@ -119,8 +120,9 @@ def draw_empty(root: Path | None) -> None:
     place = "No results folder was named." if root is None else f"No finished result in {root}."
     st.html(
         f"<p>{safe(place)} Make one with <code>medconsist demo</code>, "
-        "<code>medconsist mri reconstruct INPUT --out DIR</code> or "
-        "<code>medconsist wsi embed SLIDE --out DIR</code>, then open it with "
+        "<code>medconsist mri reconstruct INPUT --out DIR</code>, "
+        "<code>medconsist wsi embed SLIDE --out DIR</code> or <code>medconsist ts predict "
+        "RECORDING --model DIR --out DIR</code>, then open it with "
         "<code>medconsist view --results DIR</code>.</p>"
     )
 
@@ -193,6 +195,9 @@ def draw_result(store: ResultStore, line: CaseLine, key: KeyLine, keys: Sequence
     if stored.result.kind.startswith("wsi."):
         slide = opened_slide(stored, stored.folder.path, stored.result.content_sha256)
         draw_slide(key, slide)
+        return
+    if stored.result.kind.startswith("timeseries."):
+        draw_signals(key, stored.result)
         return
     reading = opened(stored, stored.folder.path, stored.result.content_sha256)
     begin_reading(reading, key)
@@ -468,6 +473,28 @@ def draw_prediction(words: PredictionWords) -> None:
     facts = "".join(f'<p class="mc-small">{safe(fact)}</p>' for fact in words.facts)
     st.html(f'{doubts}{said}<p class="mc-meaning">{safe(SCOPE)}</p>{facts}')
     st.html(f'<p class="mc-notice">{NOTICE}</p>')
+
+
+def draw_signals(key: KeyLine, result: Result) -> None:
+    """Draw what a model says of recordings, and which they are; traces are not drawn yet."""
+    words = prediction_words(result)
+    doubtful = words is not None and not words.can_assess
+    unknown = ["cannot be assessed: see the reasons"] if doubtful else []
+    draw_title(key, result, [f"study {result.study}", model_words(result)], unknown)
+    said, numbers = st.columns([2, 1], gap="medium")
+    with said:
+        if words is not None:
+            draw_prediction(words)
+        else:
+            draw_metrics(result)
+        rows = recording_rows(result)
+        if rows:
+            head = ["Recording", "Leads and source", "Seconds", "Unit"]
+            st.html(table(head, rows, caption="Recordings"))
+            st.html('<p class="mc-small">Traces are stored and not drawn on this page.</p>')
+        draw_provenance(result)
+    with numbers:
+        draw_numbers(result, has_notes=words is None)
 
 
 def draw_overview(reading: SlideReading, title: str, words: str, picture: np.ndarray) -> None:

@@ -100,6 +100,20 @@ def provenance_rows(result: Result) -> list[list[str]]:
     ]
 
 
+def recording_rows(result: Result) -> list[list[str]]:
+    """Return the recordings of a result of signals: number, leads, length [s] and unit."""
+    return [
+        [
+            record.role.removeprefix("signal_"),
+            record.description or "not said",
+            "unknown" if record.place is None else f"{record.shape[0] * record.place.scale[0]:.4g}",
+            record.unit or "several or none",
+        ]
+        for record in result.arrays
+        if record.axes == _TRACE_AXES
+    ]
+
+
 def key_label(result: Result, *, current: bool) -> str:
     """Return how one key is named in the list of results of a case."""
     named = method_of(result, "reconstruction") is not None

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from medconsist.results.schema import Result
 
-__all__ = ["DOUBT", "PREDICTION", "SCOPE", "PredictionWords", "prediction_words"]
+__all__ = ["DOUBT", "PREDICTIONS", "SCOPE", "PredictionWords", "prediction_words"]
 
-PREDICTION = "wsi.prediction"
+PREDICTIONS = ("wsi.prediction", "timeseries.prediction")
 DOUBT = "Cannot assess"
 SCOPE = (
     "A probability is that of the whole case and comes from a model that knows only cases like "
@@ -18,7 +18,7 @@ _REPEATED = "Probabilities of the case:"  # they stand in the table
 
 @dataclass(frozen=True)
 class PredictionWords:
-    """What is written beside the pictures of a prediction.
+    """What is written beside the pictures or traces of a prediction.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class PredictionWords:
 
 def prediction_words(result: Result) -> PredictionWords | None:
     """Return the words of a prediction; None for a result of another kind."""
-    if result.kind != PREDICTION:
+    if result.kind not in PREDICTIONS:
         return None
     probabilities = tuple(
         (metric.name.removeprefix(_METRIC), f"{metric.value:.3f}")

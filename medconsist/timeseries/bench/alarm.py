@@ -65,8 +65,9 @@ def signal_pools(study: SignalStudy | None = None, *, seed: int) -> AlarmPools:
     each lead is told from the other seven by the linear rule of the training patients; what is
     left over, as a share of the power of all leads. ``withheld_lead_worst``: of the lead where
     that share is largest. ``withheld_segments``: standard deviation of the probability over the
-    four answers with one segment left out. ``distance``: 1 - cos to the five nearest training
-    recordings, on average. The rival is 1 less the probability of the called class.
+    four answers with one segment left out. ``distance``: to the five nearest training
+    recordings, on average (`Reference.distances`). The rival is 1 less the probability of the
+    called class.
     """
     study = study or SignalStudy()
     generator = Generator().manual_seed(seed)

@@ -9,15 +9,14 @@ from medconsist.results.bench import BenchReport
 from medconsist.timeseries.bench.smni import BAND_POWER, METHODS, Sizes, run_bench
 from medconsist.timeseries.pretexts import PRETEXTS
 
-SMALL = {"hidden": 4, "dim": 4, "depth": 2}
 TINY = Sizes(
-    methods=("comet-reference", "comet", "comet-ordering", BAND_POWER, "majority class"),
+    methods=("comet", BAND_POWER, "majority class"),
     epochs=1,
     batch=16,
     windows=4,
     permutations=1,
     workers=1,
-    options=dict.fromkeys(("comet-reference", "comet", "comet-ordering"), SMALL),
+    options={"comet": {"hidden": 4, "dim": 4, "depth": 2}},
 )
 
 
@@ -50,7 +49,7 @@ def test_each_method_has_area_luck_epochs_and_time(report: BenchReport) -> None:
         assert any(row.case == f"{method}, permuted labels" for row in report.rows)
         assert any(r.case == method and r.metric == "core-seconds" for r in report.rows)
     epochs = {row.case: (row.value, row.n) for row in report.rows if row.metric == "epochs"}
-    assert epochs == dict.fromkeys(("comet-reference", "comet", "comet-ordering"), (1, 6))
+    assert epochs == {"comet": (1, 6)}
 
 
 @pytest.mark.data
@@ -65,7 +64,7 @@ def test_a_table_that_was_killed_goes_on_with_its_trainings(
     report: BenchReport, kept: Path, data_dir: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("weights.safetensors")}
-    assert len(before) == 18
+    assert len(before) == 6
     again = run_bench(data=data_dir, seed=0, folder=kept, sizes=TINY)
     assert {path: path.stat().st_mtime_ns for path in kept.rglob("weights.safetensors")} == before
     timed = ("s",)
@@ -75,6 +74,14 @@ def test_a_table_that_was_killed_goes_on_with_its_trainings(
 
 def test_the_table_holds_all_methods() -> None:
     assert set(PRETEXTS) | {"scratch", "eegnet", "band power"} <= set(METHODS)
+
+
+def test_the_reference_is_trained_and_averaged_as_released() -> None:
+    sizes = Sizes()
+    released, mended = (sizes.pretraining(m, seed=1) for m in ("comet-reference", "comet"))
+    assert (released.sampling.order, released.average) == ("trial-frozen", 1.0)
+    assert (mended.sampling.order, mended.average) == ("trial", "last")
+    assert released.epochs == mended.epochs
 
 
 def test_a_table_without_its_contrast_is_refused() -> None:
