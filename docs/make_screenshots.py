@@ -26,7 +26,7 @@ from medconsist.viewing.slide_reading import REGIONS
 
 WAIT_MS = 60_000
 WIDTH_PX = 1280
-SLIDE = "generated-biopsy-a"
+HEAD, SLIDE = "generated-head", "generated-biopsy-a"
 N_SEEN = 172  # with 40 of each colour bar and 4 of regions: the 256 colours of a palette
 
 
@@ -72,7 +72,7 @@ def photograph(address: str, out: Path, *, features: str) -> None:
             executable_path=shutil.which("chromium"), args=arguments
         )
         page = browser.new_page(viewport={"width": 1600, "height": 1180})
-        page.goto(address)
+        page.goto(f"{address}/?study=demo&case={HEAD}")
         page.get_by_alt_text("Colour bar, low to high").last.wait_for(timeout=WAIT_MS)
         page.wait_for_timeout(1500)  # images fade in
         store(page, out / "viewer.png")

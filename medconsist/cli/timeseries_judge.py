@@ -107,10 +107,10 @@ class Evaluate(Given):
     out: Path
     """Folder of the table."""
     methods: tuple[str, ...] = ("comet",)
-    """comet, comet-reference, comet-ordering, ts2vec, mixing-up, ts-tcc, simclr, tf-c, clocs, cpc;
-    scratch and eegnet learn from labels end to end."""
+    """Of PREPARED: comet, comet-reference, comet-ordering, ts2vec, mixing-up, ts-tcc, simclr, tf-c,
+    clocs, cpc; scratch and eegnet learn from labels end to end."""
     probe: Literal["logistic", "naive-bayes", "knn"] = "logistic"
-    """On all representations."""
+    """On all representations of PREPARED; on --features all three."""
     kind: Literal["pairs", "folds"] = "pairs"
     """Leave-pair-out, or repeated folds, always by patient."""
     blocks: int | None = 4
@@ -122,7 +122,7 @@ class Evaluate(Given):
     validation: float | None = None
     """Of folds: share of the patients that choose checkpoints of scratch and eegnet."""
     rounds: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Frozen rounds instead of these; by default OUT/rounds.json, made if it is not there."""
+    """Frozen rounds instead of these, which OUT/rounds.json keeps."""
     contrast: Annotated[tuple[str, str] | None, arg(metavar="FIRST SECOND")] = None
     """The one comparison, by names of candidates as the table prints them."""
     permutations: int = 199
@@ -188,12 +188,20 @@ class Evaluate(Given):
         from medconsist.timeseries.evaluation.rounds import make_rounds
         from medconsist.timeseries.evaluation.rounds_file import read_rounds, write_rounds
 
-        path = self.rounds or self.out / "rounds.json"
-        if self.rounds is None and not path.exists():
-            write_rounds(
-                make_rounds(windows.table, _plan(self), fingerprint=windows.fingerprint), path
+        if self.rounds is not None:
+            return read_rounds(self.rounds, windows.table)
+        path = self.out / "rounds.json"
+        made = make_rounds(windows.table, _plan(self), fingerprint=windows.fingerprint)
+        if not path.exists():
+            write_rounds(made, path)
+        kept = read_rounds(path)
+        if kept != made:
+            msg = (
+                f"{path} holds other rounds than these windows and flags make; judge by them with "
+                f"--rounds {path}, or name another --out."
             )
-        return read_rounds(path, windows.table)
+            raise RefusedInputError(msg)
+        return kept
 
 
 @dataclass(frozen=True, kw_only=True)

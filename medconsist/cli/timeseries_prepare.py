@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the room imports nothing heavy
     from medconsist.timeseries.prepare_config import PrepareConfig
     from medconsist.timeseries.prepared_record import PreparedRecord
 
-__all__ = ["Prepare"]
+__all__ = ["Prepare", "whole_samples"]
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Prepare(Common):
     def _config(self) -> "PrepareConfig":
         from medconsist.timeseries.prepare_config import PrepareConfig
 
-        samples = _whole(self.rate * self.seconds, what="--rate times --seconds", least=1)
+        samples = whole_samples(self.rate * self.seconds, what="--rate times --seconds", least=1)
         if not 0 <= self.overlap < 1:
             msg = f"--overlap got {self.overlap}; allowed: a share of a window, 0 to below 1."
             raise RefusedInputError(msg)
@@ -102,7 +102,7 @@ class Prepare(Common):
             rate=self.rate,
             samples=samples,
             classes=self.classes,
-            overlap=_whole(self.overlap * samples, what="--overlap of a window", least=0),
+            overlap=whole_samples(self.overlap * samples, what="--overlap of a window", least=0),
             cut=self.cut,
             beats_a_trial=self.beats_a_trial,
             channels=self.channels or None,
@@ -144,7 +144,7 @@ def _progress(done: int, total: int) -> None:
         logger.info("recording %d of %d ...", done, total)
 
 
-def _whole(value: float, *, what: str, least: int) -> int:
+def whole_samples(value: float, *, what: str, least: int) -> int:
     """Return a number of samples; one that is not whole is refused and never rounded."""
     if not math.isfinite(value) or abs(value - round(value)) > _SLACK or round(value) < least:
         msg = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from medconsist.cli.options import Common
+from medconsist.cli.timeseries_prepare import whole_samples
 
 __all__ = ["Simulate"]
 
@@ -47,7 +48,7 @@ class Simulate(Common):
             modality=self.modality,
             patients=self.patients,
             trials=self.trials,
-            samples=round(self.seconds * self.rate),
+            samples=whole_samples(self.rate * self.seconds, what="--rate times --seconds", least=1),
             rate=self.rate,
             world=self.world,
         )

@@ -305,6 +305,17 @@ def knn_probability(
     """
     _refuse_features(z)
     _refuse_features(bank)
+    votes = None if exclude is None else tuple(exclude.shape)
+    if (
+        len(label) != len(bank)
+        or z.shape[1] != bank.shape[1]
+        or votes not in (None, (len(z), len(bank)))
+    ):
+        msg = (
+            f"got queries {tuple(z.shape)}, keys {tuple(bank.shape)}, {len(label)} labels, exclude "
+            f"{votes}; give a label each key, one dim, and exclude of (queries, keys)."
+        )
+        raise ShapeError(msg)
     n_classes = int(label.max()) + 1 if classes is None else classes
     if k < 1 or not 0 < tau < math.inf or int(label.min()) < 0 or int(label.max()) >= n_classes:
         msg = (

@@ -163,8 +163,8 @@ def groco(
     >>> bool(groco(q, q[:, None], other) < groco(q, other[:, None], q))
     True
     """
-    negatives = negatives.expand(len(q), *negatives.shape[-2:])
     _refuse_keys(q, positives, negatives, exclude)
+    negatives = negatives.expand(len(q), -1, -1)
     if topk < 1:
         msg = f"topk is the number of negatives of a query, 1 or more; got {topk}. 10 is usual."
         raise RefusedInputError(msg)
@@ -176,8 +176,9 @@ def groco(
     level[:, :n_positive] = 0
     if exclude is not None:
         level[:, n_positive:][exclude] = _LEFT_OUT
-    kept = (n_positive, min(topk, negatives.shape[1]))
-    return ordered_groups(similarity, level, keep=kept, steepness=steepness).to(q.dtype)
+    return ordered_groups(similarity, level, keep=(n_positive, topk), steepness=steepness).to(
+        q.dtype
+    )
 
 
 def _sort(values: Tensor, item: Tensor, steepness: float | int) -> tuple[Tensor, Tensor]:
@@ -267,16 +268,19 @@ def _refuse_levels(similarity: Tensor, level: Tensor, keep: Sequence[int]) -> No
 
 def _refuse_keys(q: Tensor, positives: Tensor, negatives: Tensor, exclude: Tensor | None) -> None:
     shapes = [tuple(one.shape) for one in (q, positives, negatives)]
-    fits = all(s[0] == len(q) and s[-1] == q.shape[-1] for s in shapes[1:])
+    n_queries, n_features = q.shape
+    fits = all(one.shape[-1] == n_features for one in (positives, negatives))
+    fits = fits and {len(positives), *negatives.shape[:-2]} == {n_queries}
     if not fits or not positives.shape[1]:
         msg = (
             f"q, positives and negatives have the shapes {shapes}; allowed: (queries, features), "
             "(queries, 1 or more, features) and (queries, any, features) or (any, features)."
         )
         raise ShapeError(msg)
-    if exclude is not None and exclude.shape != negatives.shape[:2]:
+    wanted = (n_queries, negatives.shape[-2])
+    if exclude is not None and (exclude.shape != wanted or exclude.dtype != torch.bool):
         msg = (
-            f"exclude {tuple(exclude.shape)} must be (queries, negatives), "
-            f"{tuple(negatives.shape[:2])}."
+            f"exclude must be bool, {wanted} (queries, negatives); got "
+            f"{tuple(exclude.shape)} {exclude.dtype}."
         )
         raise ShapeError(msg)

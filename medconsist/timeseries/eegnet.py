@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medconsist.errors import RefusedInputError
+from medconsist.timeseries.baselines.inputs import require_windows
+from medconsist.timeseries.baselines.settings import require_settings
 from medconsist.timeseries.pretext import PretextSize
 
 __all__ = ["EegNet", "EegNetConfig"]
@@ -31,6 +33,11 @@ class EegNetConfig:
     dropout
         0.5 within, 0.25 across subjects, as published.
 
+    Raises
+    ------
+    RefusedInputError
+        A value out of its range.
+
     Examples
     --------
     >>> EegNetConfig().temporal
@@ -41,6 +48,9 @@ class EegNetConfig:
     depth: int = 2
     seconds: float = 0.5
     dropout: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
 
 class EegNet(nn.Module):
@@ -101,6 +111,7 @@ class EegNet(nn.Module):
 
     def encode(self, signals: Float[Tensor, "batch time channels"]) -> Float[Tensor, "batch dim"]:
         """Return the features of each window."""
+        require_windows(signals, channels=self.size.channels, samples=self.size.samples)
         x = self.norms[0](self.temporal(signals.mT[:, None]))
         limited = torch.renorm(self.spatial.weight, 2, 0, _LARGEST_SPATIAL)
         x = nn.functional.conv2d(x, limited, groups=self.spatial.groups)

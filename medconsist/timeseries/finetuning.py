@@ -13,10 +13,12 @@ from torch.nn import functional
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.calibration import log_loss
 from medconsist.metrics.classification import area_under_roc
+from medconsist.timeseries.baselines.settings import require_settings
 from medconsist.timeseries.evaluation.answers import aggregated
 from medconsist.timeseries.window_set import UNKNOWN, WindowSet
 from medconsist.training.draws import Place, generator_for
 from medconsist.training.objective import Objective
+from medconsist.training.settings import require_at_least
 
 __all__ = ["FinetuneObjective", "HeadConfig", "LabelledWindows", "WindowClassifier", "classify_all"]
 
@@ -33,7 +35,7 @@ class HeadConfig:
     kind
         ``"single"``: Linear, BatchNorm, ReLU, Linear to logits. ``"released"``: with dropout on the
         logits and, for two classes, the sigmoid that COMET's released code applies twice before a
-        cross-entropy: the loss cannot fall below 0.584, no probability leaves [0.437, 0.563].
+        cross-entropy: the loss cannot fall below 0.584, no probability leaves [0.442, 0.558].
     width
         Of the hidden layer; 128 in COMET.
     dropout
@@ -41,6 +43,11 @@ class HeadConfig:
     patients
         ``"equal"``: each training patient weighs the same in the loss; ``"by windows"``: as much
         as it has windows, as published.
+
+    Raises
+    ------
+    RefusedInputError
+        A value out of its range.
 
     Examples
     --------
@@ -52,6 +59,9 @@ class HeadConfig:
     width: int = 128
     dropout: float = 0.1
     patients: Literal["equal", "by windows"] = "equal"
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
 
 class WindowClassifier(nn.Module):
@@ -139,7 +149,7 @@ class FinetuneObjective(Objective):
     validation
         Windows of other patients; None scores nothing.
     batch
-        Windows a step.
+        Windows a step, 2 at least; all where there are fewer.
     seed
         Of their order.
     architecture
@@ -148,7 +158,8 @@ class FinetuneObjective(Objective):
     Raises
     ------
     RefusedInputError
-        A label that is not known, one class alone, or a patient on both sides.
+        A label that is not known, one class alone, a patient on both sides, other classes there,
+        or a batch below 2.
 
     Examples
     --------
@@ -168,6 +179,7 @@ class FinetuneObjective(Objective):
         seed: int = 0,
         architecture: Mapping[str, Any] | None = None,
     ) -> None:
+        require_at_least("batch", batch, 2)
         _refuse(train, validation)
         self.train, self.validation = train, validation
         self.batch, self.seed = min(batch, len(train)), seed
@@ -279,6 +291,12 @@ def _refuse(train: WindowSet, validation: WindowSet | None) -> None:
         raise RefusedInputError(msg)
     if validation is None:
         return
+    if validation.table.classes != train.table.classes:
+        msg = (
+            f"classes are {list(train.table.classes)} in training and "
+            f"{list(validation.table.classes)} in validation; name them alike, in one order."
+        )
+        raise RefusedInputError(msg)
     shared = {train.table.patients[n] for n in np.unique(train.table.patient)} & {
         validation.table.patients[n] for n in np.unique(validation.table.patient)
     }

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from medconsist.timeseries.baselines.settings import require_settings
 from medconsist.timeseries.window_set import WindowSet
 
 __all__ = ["DrawnWindows", "Pretext", "PretextSize"]
@@ -72,6 +73,11 @@ class PretextSize:
     rate
         Samples per second.
 
+    Raises
+    ------
+    RefusedInputError
+        A number that is not positive and finite, or channels or samples that are not whole.
+
     Examples
     --------
     >>> PretextSize(channels=12, samples=2500, rate=250.0).samples
@@ -81,6 +87,9 @@ class PretextSize:
     channels: int
     samples: int
     rate: float
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
     @staticmethod
     def of(windows: WindowSet) -> "PretextSize":

@@ -23,12 +23,20 @@ from medconsist.timeseries.pretraining import (
 )
 from medconsist.timeseries.window_set import WindowSet
 from medconsist.training.fit import fit
-from medconsist.training.settings import DeviceName, EarlyStop, Precision, TrainConfig
+from medconsist.training.settings import (
+    DeviceName,
+    EarlyStop,
+    Precision,
+    TrainConfig,
+    require_one_of,
+)
 from medconsist.training.weights import load_state, read_weights
 
 __all__ = ["Pretrained", "Pretraining", "load_pretext"]
 
 WEIGHTS_NAME = "weights.safetensors"
+_AVERAGES = ("published", "last")
+_CHOICE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +63,14 @@ class Pretraining:
         ``True`` keeps the weights of the evaluation with the highest ``choice`` (see
         `PretextObjective.evaluate`); ``False`` those of the last step.
     evaluations
-        How often rank and identity are measured, at least once.
+        How often rank and identity are measured, at least once; fewer where the steps are fewer.
     precision, device, devices, seed
         See `TrainConfig`.
 
     Raises
     ------
     RefusedInputError
-        Fewer than one epoch or evaluation.
+        Fewer than one epoch or evaluation, a choice from fewer than two, or another word.
 
     Examples
     --------
@@ -76,7 +84,7 @@ class Pretraining:
     lr: float | None = None
     weight_decay: float = 0.01
     sampling: WindowSampling = field(default_factory=WindowSampling)
-    average: float | Literal["published", "last"] = "published"
+    average: float | int | Literal["published", "last"] = "published"
     choose: bool = False
     evaluations: int = 1
     precision: Precision = "32"
@@ -90,6 +98,14 @@ class Pretraining:
                 f"got {self.epochs} epochs and {self.evaluations} evaluations; allowed: 1 or more."
             )
             raise RefusedInputError(msg)
+        if self.choose and self.evaluations < _CHOICE:
+            msg = (
+                f"the best of {self.evaluations} evaluations cannot be chosen; allowed: two "
+                "evaluations or more."
+            )
+            raise RefusedInputError(msg)
+        if isinstance(self.average, str):
+            require_one_of("average", self.average, _AVERAGES)
 
     def run(
         self,
@@ -148,9 +164,10 @@ class Pretraining:
         )
 
     def _config(self, batches: int, seed: int) -> TrainConfig:
-        steps, entry = self.epochs * batches, PRETEXTS[self.method]
+        # every device takes a batch a step
+        steps, entry = -(-self.epochs * batches // max(1, self.devices)), PRETEXTS[self.method]
         shares: dict[str, float | None] = {"published": entry.average, "last": None}
-        every = max(1, steps // self.evaluations)
+        every = -(-steps // self.evaluations)
         stop = EarlyStop(metric="val_choice", mode="max", patience=steps)
         return TrainConfig(
             steps=steps,
@@ -165,7 +182,7 @@ class Pretraining:
             checkpoint_every=max(1, min(steps, batches)),
             device=self.device,
             devices=self.devices,
-            ema=self.average if isinstance(self.average, float) else shares[self.average],
+            ema=shares[self.average] if isinstance(self.average, str) else float(self.average),
             stop=stop if self.choose else None,
         )
 
@@ -228,7 +245,10 @@ def _plain(how: Pretraining) -> dict[str, Any]:
 
 
 def _digest(windows: WindowSet) -> str:
+    """Return the sha256 of what a pre-training sees: samples, and whose they are."""
     table = windows.table
     patients = [table.patients[number] for number in np.unique(table.patient)]
-    facts = [windows.fingerprint, patients, len(windows), windows.samples, windows.channels]
+    columns = [one.tolist() for one in (windows.rows, table.patient, table.trial, table.start)]
+    samples = windows.fingerprint or sha256_of_bytes(windows.batch().numpy().tobytes())
+    facts = [samples, patients, columns, windows.rate, windows.samples, windows.channels]
     return sha256_of_bytes(canonical_json(facts))

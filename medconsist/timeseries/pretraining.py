@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from medconsist._digests import canonical_json, sha256_of_bytes
-from medconsist.consistency.collapse import knn_loo, rankme
+from medconsist.consistency.collapse import LeaveOneOut, knn_loo, rankme
 from medconsist.errors import RefusedInputError
 from medconsist.timeseries.pretext import DrawnWindows, Pretext
 from medconsist.timeseries.window_set import WindowSet
@@ -149,7 +149,8 @@ class PretextObjective(Objective):
         """Return what can be known without labels: rank, identity, and their balance.
 
         ``rank`` is the centred RankMe of the features over the most that it can be, in (0, 1];
-        ``identity`` the share of windows whose patient the nearest windows of other trials tell;
+        ``identity`` the share of windows whose patient the nearest windows of other trials tell,
+        of patients with two trials or more, 1 if there is none, so that rank alone decides;
         ``choice = rank - identity`` is high where features are rich and say little of who it is:
         rank alone rises with identity while the test gets worse (measured, see docs/signals.md).
         """
@@ -222,7 +223,10 @@ def _evenly(windows: WindowSet) -> WindowSet:
 
 def _identity(features: Tensor, windows: WindowSet) -> float:
     table = windows.table
-    patient, trial = (torch.from_numpy(column.copy()) for column in (table.patient, table.trial))
-    if len(torch.unique(trial)) == 1:  # nobody to be told from
+    _, first = np.unique(table.trial, return_index=True)
+    can_be_told = torch.from_numpy(np.bincount(table.patient[first])[table.patient] > 1)
+    if not can_be_told.any():
         return 1.0
-    return knn_loo(features, patient, trial).accuracy
+    patient, trial = (torch.from_numpy(column.copy()) for column in (table.patient, table.trial))
+    votes = knn_loo(features, patient, trial).probability
+    return LeaveOneOut(votes[can_be_told], patient[can_be_told]).accuracy

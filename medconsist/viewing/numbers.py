@@ -19,7 +19,10 @@ __all__ = [
     "number",
     "plain_name",
     "provenance_rows",
+    "recording_rows",
 ]
+
+_TRACE_AXES = ("time", "channels")
 
 
 def number(value: float, unit: str = "1") -> str:

@@ -301,6 +301,15 @@ def test_neighbours_that_cannot_vote_are_refused() -> None:
         knn_probability(z, z, label, k=0)
     with pytest.raises(RefusedInputError, match=r"0 to 1; allowed.*0 to 0"):
         knn_probability(z, z, label, classes=1)
+    shipped = as_shipped(knn_probability)
+    votes = torch.zeros(4, 3, dtype=torch.bool)
+    for bank, told, left_out in (
+        (z, label[:3], None),
+        (normal(4, 3), label, None),
+        (z, label, votes),
+    ):
+        with pytest.raises(ShapeError, match="a label each key, one dim"):
+            shipped(z, bank, told, exclude=left_out)
     out = torch.tensor([[True] * 4, [False] * 4])[[0, 0, 1]]
     with pytest.raises(RefusedInputError, match="2 queries have no key left"):
         knn_probability(z[:3], z, label, exclude=out)

@@ -1,5 +1,6 @@
 """Ordering: a relaxed permutation is doubly stochastic, and order costs less than disorder."""
 
+import inspect
 import math
 
 import pytest
@@ -233,3 +234,12 @@ def test_unfit_levels_and_keys_are_refused() -> None:
         groco(q, q[:, None], q, topk=0)
     with pytest.raises(ShapeError, match="q, positives and negatives have the shapes"):
         groco(q, torch.zeros(2, 0, 2), q)
+    shipped = inspect.unwrap(groco)  # without pytest's checks of annotations
+    with pytest.raises(ShapeError, match="q, positives and negatives have the shapes"):
+        shipped(q, q[:, None], torch.zeros(3, 4, 2))
+    with pytest.raises(ShapeError, match=r"exclude must be bool, \(2, 2\)"):
+        shipped(q, q[:, None], q, exclude=torch.zeros(2, 2, dtype=torch.int64))
+
+
+def test_no_negatives_at_all_cost_nothing() -> None:
+    assert groco(torch.eye(2), torch.eye(2)[:, None], torch.zeros(0, 2)).item() == 0

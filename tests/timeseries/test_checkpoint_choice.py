@@ -8,8 +8,8 @@ import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.timeseries.checkpoint_choice import Checkpoint, checkpoints, chosen, regret
-from medconsist.timeseries.pretrained import Pretraining
-from medconsist.timeseries.pretraining import WindowSampling, encode_all
+from medconsist.timeseries.pretrained import Pretraining, _digest
+from medconsist.timeseries.pretraining import WindowSampling, _identity, encode_all
 from medconsist.timeseries.simulated.cohort import simulate_cohort
 from medconsist.timeseries.simulated.recipe import CohortRecipe
 from medconsist.timeseries.window_set import WindowSet
@@ -57,6 +57,36 @@ def test_regret_is_against_the_best_and_the_gain_against_the_last() -> None:
     found = regret(of_choices(0.1, 0.4, 0.2), [0.9, 0.7, 0.6])
     assert found.against_best == pytest.approx(0.2)
     assert found.gain_on_last == pytest.approx(0.1)
+
+
+def test_identity_is_told_where_a_patient_has_another_trial_alone(windows: WindowSet) -> None:
+    first = np.unique(windows.table.patient, return_index=True)[1]
+    lone = windows.take(first)
+    assert _identity(torch.eye(len(first)), lone) == 1.0
+    of_one = windows.of_patients([0])
+    mixed = np.concatenate([np.flatnonzero(windows.table.patient == 0), first[1:]])
+    features = torch.eye(2)[(torch.arange(len(mixed)) >= len(of_one)).long()]
+    assert _identity(features, windows.take(mixed)) == 1.0
+
+
+def test_a_training_is_that_of_its_windows_alone(windows: WindowSet) -> None:
+    half = len(windows) // 2
+    even, odd = (windows.take(np.arange(k, 2 * half, 2)) for k in (0, 1))
+    assert _digest(even) != _digest(odd)
+    assert _digest(even) == _digest(windows.take(np.arange(0, 2 * half, 2)))
+    louder = WindowSet(
+        2 * windows.signals,
+        windows.table,
+        rate=windows.rate,
+        channels=windows.channels,
+        units=windows.units,
+    )
+    assert _digest(windows.take(np.arange(half))) != _digest(louder.take(np.arange(half)))
+
+
+def test_steps_are_shared_by_devices_and_evaluations_are_not_more_than_asked() -> None:
+    config = replace(HOW, epochs=5, devices=2, evaluations=3)._config(4, 0)
+    assert (config.steps, config.evaluate_every) == (10, 4)  # at 4, 8 and 10
 
 
 def test_nothing_to_choose_from_is_refused() -> None:

@@ -16,6 +16,7 @@ from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.numbers import image_title
 from medconsist.viewing.slide_reading import REGIONS
 from tests.viewing.conftest import REASON, network_second
+from tests.viewing.signals import predict_signals
 from tests.viewing.slides import damage, embed_small, predict_small
 
 WriteResult = Any
@@ -442,6 +443,25 @@ def test_the_features_of_a_prediction_stay_reachable(
     older = app.selectbox(key="key biopsy").options[1]
     app.selectbox(key="key biopsy").select(older).run()
     assert pane_titles(app) == ["Overview", "Regions", "Feature colours"]
+
+
+def test_a_prediction_of_signals_says_its_doubts_and_probabilities_without_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = predict_signals(tmp_path).result
+    app = opened(tmp_path / "results", monkeypatch)
+    shown = words(app)
+    assert "<h1>p-3</h1>" in shown
+    assert "cannot be assessed: see the reasons" in shown
+    assert shown.index("Cannot assess: ") < shown.index("<caption>Probabilities of the case")
+    assert f"{result.metrics[0].value:.3f}" in shown
+    assert "It is no finding." in shown
+    assert "<caption>Recordings</caption>" in shown
+    assert "Traces are stored and not drawn on this page." in shown
+    assert "unusable" in shown
+    assert "no image" not in shown
+    assert NOTICE in shown
+    assert not images(app)
 
 
 def images(app: AppTest) -> list[Any]:

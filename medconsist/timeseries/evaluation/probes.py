@@ -1,5 +1,6 @@
 """Small classifiers on features, each with its scaling inside, fitted on training rows alone."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,7 +55,10 @@ class LogisticProbe(Probe):
         linear = require("sklearn.linear_model", extra="timeseries")
         scale = standardised(features)
         model = linear.LogisticRegression(C=self.strength, max_iter=self.steps)
-        model.fit(scale(features), label)
+        with warnings.catch_warnings():
+            # a patient is a class of few windows where a probe asks whose a window is
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            model.fit(scale(features), label)
         seen = model.classes_.tolist()
 
         def apply(rows: npt.NDArray[np.float64]) -> Tensor:
