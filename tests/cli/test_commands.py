@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import medconsist
 from medconsist.mri.methods import Zerofilled
 from medconsist.mri.settings import Reconstruction
 from medconsist.mri.task import Job, reconstruct_file
+from medconsist.timeseries import demo as signals_demo
 from medconsist.wsi.mil.predict_study import PredictedStudy, RefusedCase
 from medconsist.wsi.simulate import SlideConfig
 from tests.cli.conftest import Answer, Program
@@ -97,6 +99,8 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     monkeypatch.setattr("medconsist.wsi.mil.demo.TRAIN", 4)
     monkeypatch.setattr("medconsist.wsi.mil.demo.VALIDATION", 4)
     monkeypatch.setattr("medconsist.wsi.mil.demo.SMALL", SlideConfig(width=512, height=512))
+    few = replace(signals_demo.RECIPE, patients=24, trials=2)
+    monkeypatch.setattr("medconsist.timeseries.demo.RECIPE", few)
     # the system's programs, which scikit-learn asks for the number of cores, and not medconsist
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), "/usr/bin", "/bin"]))
 
@@ -113,7 +117,12 @@ def test_demo_prints_one_object_or_a_command_that_the_shell_finds(
     assert predicted["fresh"] is False  # the first call made it
     assert f"  {predicted['folder']}" in text.splitlines()
     assert any(note.startswith("Cannot assess") for note in predicted["notes"])  # of 4 patients
-    assert text.splitlines()[-4] == said["mil"]["model"]
+    assert said["mil"]["model"] in text.splitlines()
+    (signal,) = said["ts"]["predicted"]
+    assert signal["fresh"] is False
+    assert f"  {signal['folder']}" in text.splitlines()
+    assert said["ts"]["leakage"] in text.splitlines()
+    assert Path(said["ts"]["ecg"]).read_text().startswith("<svg")
 
     refused = PredictedStudy((), (RefusedCase("drawn", "corrupt", "It is cut off."),))
     monkeypatch.setattr("medconsist.wsi.mil.demo.predict_all", lambda _: refused)

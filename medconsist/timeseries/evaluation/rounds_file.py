@@ -27,7 +27,9 @@ def write_rounds(rounds: Rounds, path: Path) -> None:
     if path.suffix.lower() != ".json":
         msg = f"{path}: rounds are written as .json; give the file a name that ends so."
         raise RefusedInputError(msg)
-    if path.exists() and (not path.is_file() or path.read_bytes() != data):
+    if path.exists():
+        if path.is_file() and path.read_bytes() == data:
+            return
         msg = f"{path} is there and holds something else; it stays. Name another file."
         raise RefusedInputError(msg)
     make_folder(path.parent)
