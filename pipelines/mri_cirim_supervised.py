@@ -22,8 +22,8 @@ import tyro
 from tyro.conf import Fixed
 
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.supervised import Supervised, SupervisedConfig
 from medconsist.mri.draw_seeds import Role
+from medconsist.mri.learned.supervised import Supervised, SupervisedConfig
 from medconsist.mri.scan_pool import PoolConfig, load_pool
 from medconsist.training.fit import fit
 from medconsist.training.settings import TrainConfig

@@ -22,9 +22,9 @@ import torch
 import tyro
 
 from medconsist.metrics.report import interval
-from medconsist.mri.cirim.method import LearnedMethod
-from medconsist.mri.cirim.model import load_model
-from medconsist.mri.cirim.zero_shot import ZeroShot, ZeroShotMethod
+from medconsist.mri.learned.method import LearnedMethod
+from medconsist.mri.learned.model import load_model
+from medconsist.mri.learned.zero_shot import ZeroShot, ZeroShotMethod
 from medconsist.mri.methods import CgSense, CompressedSensing, Method
 from medconsist.mri.scan_series import Series, write_series
 from medconsist.mri.settings import Reconstruction

@@ -125,7 +125,7 @@ class Reconstruct(Batching):
         )
 
     def _method(self) -> "Method":
-        from medconsist.mri.cirim.choice import Choice
+        from medconsist.mri.learned.choice import Choice
         from medconsist.mri.methods import method_named, refuse_weight_of
 
         choice = Choice(

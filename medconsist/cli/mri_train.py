@@ -13,7 +13,7 @@ from medconsist.errors import RefusedInputError
 
 if TYPE_CHECKING:
     from medconsist.mri.cirim.config import CirimConfig
-    from medconsist.mri.cirim.training_run import Trained, TrainingRun
+    from medconsist.mri.learned.training_run import Trained, TrainingRun
 
 __all__ = ["ImportWeights", "Train"]
 
@@ -68,7 +68,7 @@ class Train(Computing):
         return 0
 
     def _run(self) -> "TrainingRun":
-        from medconsist.mri.cirim.training_run import TrainingRun
+        from medconsist.mri.learned.training_run import TrainingRun
         from medconsist.training.settings import TrainConfig
 
         if self.device not in ("cpu", "cuda"):
@@ -98,7 +98,7 @@ class Train(Computing):
 
     def _network(self) -> "CirimConfig | None":
         from medconsist.mri.cirim.config import PRESETS
-        from medconsist.mri.cirim.training_run import DEFAULT_NETWORK
+        from medconsist.mri.learned.training_run import DEFAULT_NETWORK
 
         asked = {
             "cascades": self.cascades,
@@ -130,7 +130,7 @@ class ImportWeights(Common):
         """Import and print the path and its sha256."""
         self.set_up()
         from medconsist.mri.cirim.importers import import_weights
-        from medconsist.mri.cirim.training_run import Trained
+        from medconsist.mri.learned.training_run import Trained
 
         sha256 = import_weights(self.file, source=self.source, steps=self.steps, out=self.out)
         written = Trained(self.out, sha256, {})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medconsist.mri.cirim.choice import Choice
+from medconsist.mri.learned.choice import Choice
 from medconsist.mri.scan_series import Series, write_series
 from medconsist.mri.settings import Reconstruction
 from medconsist.mri.task import Job, reconstruct_file

@@ -12,7 +12,7 @@ import torch
 
 from medconsist._digests import sha256_of_path
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.model import load_model
+from medconsist.mri.learned.model import load_model
 from medconsist.results.schema import SIMULATION_TRAINED
 from tests.cli.conftest import Program
 from tests.cli.small_scan import HEIGHT, WIDTH, left_over, small_kspace, write_small_scan

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medconsist.mri.cirim.model import SHIPPED, load_model
+from medconsist.mri.learned.model import SHIPPED, load_model
 from medconsist.mri.simulate import generator_hash
 
 FOLDER = Path(str(files("medconsist.mri"))) / "weights"

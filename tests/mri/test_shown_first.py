@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cirim.method import LearnedMethod
-from medconsist.mri.cirim.model import load_model
-from medconsist.mri.cirim.zero_shot import AdaptedMethod, ZeroShot, ZeroShotMethod
 from medconsist.mri.evaluation import evaluate_study
 from medconsist.mri.evidence.withheld import withheld_error, withhold
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.method import LearnedMethod
+from medconsist.mri.learned.model import load_model
+from medconsist.mri.learned.zero_shot import AdaptedMethod, ZeroShot, ZeroShotMethod
 from medconsist.mri.methods import CompressedSensing, Method, Zerofilled
 from medconsist.mri.prepare import prepare
 from medconsist.mri.readers import read_kspace

@@ -18,10 +18,10 @@ from medconsist.mri.bench.real import (
     one_draw,
     withheld_rows,
 )
-from medconsist.mri.cirim.method import LearnedMethod
-from medconsist.mri.cirim.model import load_model
-from medconsist.mri.cirim.zero_shot import ZeroShot, ZeroShotMethod
-from medconsist.mri.cirim.zero_shot_settings import SCRATCH
+from medconsist.mri.learned.method import LearnedMethod
+from medconsist.mri.learned.model import load_model
+from medconsist.mri.learned.zero_shot import ZeroShot, ZeroShotMethod
+from medconsist.mri.learned.zero_shot_settings import SCRATCH
 from medconsist.mri.methods import Method
 from medconsist.mri.prepare import prepare
 from medconsist.mri.readers import read_kspace

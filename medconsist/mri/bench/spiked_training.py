@@ -15,16 +15,16 @@ from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.descent import descend
-from medconsist.mri.cirim.draws import undersample
-from medconsist.mri.cirim.loss import supervised_loss
-from medconsist.mri.cirim.method import images_of
 from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.sample_splits import SplitConfig
-from medconsist.mri.cirim.ssdu import Ssdu, SsduConfig
-from medconsist.mri.cirim.withheld_loss import WithheldLoss
 from medconsist.mri.draw_seeds import Role
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.descent import descend
+from medconsist.mri.learned.draws import undersample
+from medconsist.mri.learned.loss import supervised_loss
+from medconsist.mri.learned.method import images_of
+from medconsist.mri.learned.sample_splits import SplitConfig
+from medconsist.mri.learned.ssdu import Ssdu, SsduConfig
+from medconsist.mri.learned.withheld_loss import WithheldLoss
 from medconsist.mri.prepare import rss_scale
 from medconsist.mri.sampling_masks import Gaussian2D
 from medconsist.mri.scan_pool import PoolConfig, ScanPool

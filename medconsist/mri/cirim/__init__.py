@@ -1,1 +1,1 @@
-"""Cascades of independently recurrent inference machines: network, training, weights."""
+"""Cascades of independently recurrent inference machines: network and importers."""

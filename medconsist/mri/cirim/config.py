@@ -1,9 +1,10 @@
 """What a recurrent inference machine is made of, as plain values."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from medconsist.errors import RefusedInputError
+from medconsist.mri.reconstruction_network import Architecture
 
 __all__ = ["PRESETS", "CirimConfig"]
 
@@ -17,7 +18,7 @@ _CHOICES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CirimConfig:
+class CirimConfig(Architecture):
     """The architecture of RIM, IRIM and CIRIM; it is stored in every weight file.
 
     Karkalousos et al. 2022, doi:10.1088/1361-6560/ac6cc2 (CIRIM); Lønning et al. 2019,
@@ -68,6 +69,8 @@ class CirimConfig:
     'gru'
     """
 
+    kind: ClassVar[str] = "cirim"
+
     cascades: int = 5
     steps: int = 8
     features: int = 64
@@ -99,9 +102,10 @@ class CirimConfig:
         """Real and imaginary part of image and gradient, and perhaps the noise level."""
         return 5 if self.noise_input else 4
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the values, as JSON takes them."""
-        return asdict(self)
+    @property
+    def blocks(self) -> int:
+        """The cascades."""
+        return self.cascades
 
 
 PRESETS = {

@@ -17,15 +17,15 @@ from torch.utils.checkpoint import checkpoint
 
 from medconsist.errors import ShapeError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.gradient import DataGradient
 from medconsist.mri.cirim.units import unit_named
+from medconsist.mri.data_gradient import DataGradient
+from medconsist.mri.reconstruction_network import Predictions, ReconstructionNetwork
 from medconsist.shapes import CoilKSpace, CoilMaps, SamplingMask
 
 __all__ = ["Cirim", "RimBlock"]
 
 Hidden = tuple[Tensor, Tensor]
 Images = Complex[Tensor, "slices sets height width"]
-Predictions = Complex[Tensor, "cascades steps slices sets height width"]
 
 _NOISE_OFFSET = 2.0  # the noise channel is 0 at one hundredth of the intensity
 _LEAST_SIGMA = 1e-6
@@ -85,7 +85,7 @@ class RimBlock(nn.Module):
         return self.out(second), (first, second)
 
 
-class Cirim(nn.Module):
+class Cirim(ReconstructionNetwork):
     """Cascades of recurrent inference machines; with one cascade RIM or IRIM.
 
     Any number of coils and any size: the network sees image and gradient alone. Each map set is
@@ -110,7 +110,7 @@ class Cirim(nn.Module):
 
     def __init__(self, config: CirimConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config: CirimConfig = config
         self.cascades = nn.ModuleList(RimBlock(config, generator) for _ in range(config.cascades))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stub
 

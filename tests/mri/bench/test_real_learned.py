@@ -9,8 +9,8 @@ from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.mri.bench.real import CLASSICAL, REAL_SLICE, one_draw
 from medconsist.mri.bench.real_learned import network_methods, real_learned_table, run_bench
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.zero_shot import AdaptedMethod, ZeroShot, ZeroShotMethod
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.zero_shot import AdaptedMethod, ZeroShot, ZeroShotMethod
 from medconsist.mri.prepare import prepare
 from medconsist.mri.readers import read_kspace
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from medconsist.mri.cirim.draws import undersample
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.draws import undersample
 from medconsist.mri.sampling_masks import Gaussian2D
 from medconsist.mri.scan_pool import PoolConfig, ScanPool
 

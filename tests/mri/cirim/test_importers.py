@@ -16,7 +16,7 @@ from medconsist.errors import (
     UnsafeFileError,
 )
 from medconsist.mri.cirim.importers import from_atommic, from_direct, import_weights
-from medconsist.mri.cirim.model import load_model
+from medconsist.mri.learned.model import load_model
 from tests.parity.naive_cirim import Naive, State, random_state
 
 FEATURES = 4
@@ -147,7 +147,7 @@ def test_checkpoints_are_read_without_pickled_content(state: State, tmp_path: Pa
     torch.save({"model": as_direct(state), "sensitivity_model": {}}, path)
     import_weights(path, source="direct", steps=8, out=out)
     assert load_model(out).about["left_out"] == "sensitivity_model"
-    assert load_model(out).network.config.update == "rectified"
+    assert load_model(out).network.config.as_dict()["update"] == "rectified"
 
 
 class Foreign:

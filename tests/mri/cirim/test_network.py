@@ -10,8 +10,8 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.mri.cirim.config import PRESETS, CirimConfig
-from medconsist.mri.cirim.gradient import DataGradient
 from medconsist.mri.cirim.network import Cirim
+from medconsist.mri.data_gradient import DataGradient
 from medconsist.mri.forward import Measurement
 from tests.mri.cirim.live_bytes import peak_bytes
 from tests.mri.cirim.random_scan import arguments, random_scan

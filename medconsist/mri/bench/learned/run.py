@@ -100,8 +100,8 @@ def run_bench(*, data: Path | None, seed: int, draws: int = TEST_DRAWS) -> Bench
     draws
         Test scans of each cell, at least 2.
     """
-    from medconsist.mri.cirim.method import LearnedMethod
-    from medconsist.mri.cirim.model import load_model
+    from medconsist.mri.learned.method import LearnedMethod
+    from medconsist.mri.learned.model import load_model
 
     tissue = real_data(data) / TISSUE_FILE
     config = TableConfig(draws=draws, series=seed, tissue=tissue if tissue.is_file() else None)

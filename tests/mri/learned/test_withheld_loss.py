@@ -10,9 +10,9 @@ from torch import Tensor
 
 from medconsist.consistency.agreement import mad_scale
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cirim.loss import Weighting, step_weights
-from medconsist.mri.cirim.withheld_loss import WithheldLoss, withheld_loss
 from medconsist.mri.forward import sense_operator
+from medconsist.mri.learned.loss import Weighting, step_weights
+from medconsist.mri.learned.withheld_loss import WithheldLoss, withheld_loss
 from tests.mri.cirim.random_scan import random_scan
 
 NAMES = get_args(WithheldLoss)

@@ -7,10 +7,10 @@ import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.method import LearnedMethod
-from medconsist.mri.cirim.model import LearnedModel
 from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.method import LearnedMethod
+from medconsist.mri.learned.model import LearnedModel
 from medconsist.mri.prepare import rss_scale
 from tests.mri.cirim.random_scan import arguments, random_scan
 

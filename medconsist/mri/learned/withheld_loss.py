@@ -9,8 +9,8 @@ from torch import Tensor
 
 from medconsist.consistency.agreement import cauchy, mad_scale, mse, pseudo_huber, relative_l1l2
 from medconsist.errors import ConvergenceError, RefusedInputError
-from medconsist.mri.cirim.loss import Weighting, step_weights
 from medconsist.mri.forward import sense_operator
+from medconsist.mri.learned.loss import Weighting, step_weights
 from medconsist.shapes import CoilKSpace, CoilMaps
 
 __all__ = ["WithheldLoss", "withheld_loss"]

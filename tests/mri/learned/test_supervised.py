@@ -4,16 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.image import image_quality
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.draws import MaskDraw
-from medconsist.mri.cirim.model import build_network
-from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.supervised import Supervised, SupervisedConfig
 from medconsist.mri.forward import sense_operator
+from medconsist.mri.learned.draws import MaskDraw
+from medconsist.mri.learned.model import build_network
+from medconsist.mri.learned.supervised import Supervised, SupervisedConfig
 from medconsist.mri.scan_pool import PoolConfig, ScanPool
 from medconsist.training.weights import StoredWeights
 
@@ -37,7 +36,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def trained(task: Supervised, steps: int) -> Cirim:
+def trained(task: Supervised, steps: int) -> nn.Module:
     network = task.build(seeded(0))
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     for step in range(steps):

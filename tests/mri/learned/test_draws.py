@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cirim.draws import Acquisition, MaskDraw, draw_acquisition, undersample
+from medconsist.mri.learned.draws import Acquisition, MaskDraw, draw_acquisition, undersample
 from medconsist.mri.prepare import rss_scale
 from medconsist.mri.scan_pool import ScanPool
 

@@ -13,17 +13,17 @@ from typing import Any
 import safetensors.torch
 
 from medconsist._digests import sha256_of_bytes
-from medconsist.mri.cirim.adaptation import Adaptation, Run
-from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.method import LearnedMethod
-from medconsist.mri.cirim.model import LearnedModel
-from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.sample_splits import split_samples
-from medconsist.mri.cirim.ssdu import Ssdu
-from medconsist.mri.cirim.zero_shot_settings import Trained, ZeroShot
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.adaptation import Adaptation, Run
+from medconsist.mri.learned.method import LearnedMethod
+from medconsist.mri.learned.model import LearnedModel
+from medconsist.mri.learned.networks import make_network
+from medconsist.mri.learned.sample_splits import split_samples
+from medconsist.mri.learned.ssdu import Ssdu
+from medconsist.mri.learned.zero_shot_settings import Trained, ZeroShot
 from medconsist.mri.methods import Method, SetImages
 from medconsist.mri.prepare import rss_scale
+from medconsist.mri.reconstruction_network import Architecture, ReconstructionNetwork
 from medconsist.results.schema import ModelRecord
 from medconsist.training.draws import generator_for
 from medconsist.training.optimisation import trainable
@@ -104,19 +104,20 @@ class ZeroShotMethod(Method):
     >>> import torch
     >>> y = torch.ones(1, 1, 16, 16, dtype=torch.complex64)
     >>> scan = Measurement(y, y[:, 0].real > 0, y[:, None], sigma=0.1)
+    >>> from medconsist.mri.cirim.config import CirimConfig
     >>> method = ZeroShotMethod(CirimConfig(features=4), ZeroShot(steps=2, calibration=4))
     >>> method.fixed(scan).adaptation.steps
     2
     """
 
-    start: LearnedModel | CirimConfig
+    start: LearnedModel | Architecture
     settings: ZeroShot = field(default_factory=ZeroShot)
     seed: int = 0
 
     @property
     def name(self) -> str:
         """``"NAME-zero-shot"``, or ``"scratch-zero-shot"``."""
-        start = "scratch" if isinstance(self.start, CirimConfig) else self.start.name
+        start = "scratch" if isinstance(self.start, Architecture) else self.start.name
         return f"{start}-zero-shot"
 
     @property
@@ -127,7 +128,7 @@ class ZeroShotMethod(Method):
     @property
     def weights(self) -> ModelRecord | None:
         """The weights that it starts from, under the name of this method; None from scratch."""
-        if isinstance(self.start, CirimConfig):
+        if isinstance(self.start, Architecture):
             return None
         return self.start.record.model_copy(update={"name": self.name})
 
@@ -162,13 +163,13 @@ class ZeroShotMethod(Method):
         return AdaptedMethod(model, run.scale, adaptation=found, origin=self.as_config())
 
     @property
-    def _architecture(self) -> CirimConfig:
-        return self.start if isinstance(self.start, CirimConfig) else self.start.network.config
+    def _architecture(self) -> Architecture:
+        return self.start if isinstance(self.start, Architecture) else self.start.network.config
 
-    def _fresh(self) -> tuple[Cirim, dict[str, str]]:
+    def _fresh(self) -> tuple[ReconstructionNetwork, dict[str, str]]:
         """Return a network of its own to train, and what is known of it."""
-        if isinstance(self.start, CirimConfig):
-            network = Cirim(self.start, generator=generator_for(self.seed, _BUILD))
+        if isinstance(self.start, Architecture):
+            network = make_network(self.start, generator=generator_for(self.seed, _BUILD))
             about = {"trained_on": "this scan"}
         else:
             network = copy.deepcopy(self.start.network)
@@ -181,10 +182,10 @@ class ZeroShotMethod(Method):
         return network, about
 
 
-def _is_trained(name: str, trained: Trained, config: CirimConfig) -> bool:
+def _is_trained(name: str, trained: Trained, config: Architecture) -> bool:
     match trained:
         case "per_channel":
             return name.endswith((".bias", ".recurrent"))
         case "last_cascade":
-            return name.startswith(f"cascades.{config.cascades - 1}.")
+            return name.startswith(f"cascades.{config.blocks - 1}.")
     return True

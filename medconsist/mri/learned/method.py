@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cirim.model import LearnedModel
-from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.model import LearnedModel
 from medconsist.mri.methods import Method, SetImages
 from medconsist.mri.prepare import rss_scale
+from medconsist.mri.reconstruction_network import ReconstructionNetwork
 from medconsist.results.schema import ModelRecord
 
 __all__ = ["LearnedMethod", "images_of"]
@@ -20,7 +20,7 @@ __all__ = ["LearnedMethod", "images_of"]
 
 @dataclass(frozen=True)
 class LearnedMethod(Method):
-    """RIM, IRIM or CIRIM with trained weights.
+    """A network with trained weights.
 
     Slices are reconstructed one by one, with one scale for the volume: as it was trained, the 99th
     percentile of the zero-filled root sum of squares is 1.
@@ -95,7 +95,7 @@ class LearnedMethod(Method):
         network = self._network_on(measurement.samples.device)
         return images_of(network, measurement, scale=scale)
 
-    def _network_on(self, device: torch.device) -> Cirim:
+    def _network_on(self, device: torch.device) -> ReconstructionNetwork:
         """Return the network there; the model's own stays where it is, others may share it."""
         network = self.model.network
         if next(network.parameters()).device == device:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from medconsist.consistency.adapt import improves_by
 from medconsist.consistency.splits import Split
-from medconsist.mri.cirim.descent import descend
-from medconsist.mri.cirim.method import images_of
-from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.ssdu import Ssdu
-from medconsist.mri.cirim.zero_shot_settings import ZeroShot
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.descent import descend
+from medconsist.mri.learned.method import images_of
+from medconsist.mri.learned.ssdu import Ssdu
+from medconsist.mri.learned.zero_shot_settings import ZeroShot
+from medconsist.mri.reconstruction_network import ReconstructionNetwork
 from medconsist.training.draws import generator_for
 from medconsist.training.optimisation import make_optimizer, trainable
 
@@ -91,7 +91,7 @@ class Run:
     ['network', 'task', 'measurement', 'gamma', 'scale']
     """
 
-    network: Cirim
+    network: ReconstructionNetwork
     task: Ssdu
     measurement: Measurement
     gamma: Split

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from medconsist.errors import MissingInputError, RefusedInputError
-from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.network import Cirim
+from medconsist.mri.learned.networks import architecture_from, make_network
 from medconsist.mri.methods import CgSense, CompressedSensing, Zerofilled
+from medconsist.mri.reconstruction_network import ReconstructionNetwork
 from medconsist.results.schema import ModelRecord
 from medconsist.training.weights import StoredWeights, read_weights
 
@@ -41,7 +41,7 @@ class LearnedModel:
     True
     """
 
-    network: Cirim
+    network: ReconstructionNetwork
     name: str
     sha256: str
     about: dict[str, str]
@@ -110,29 +110,20 @@ def _model(stored: StoredWeights, name: str, file: str) -> LearnedModel:
     return LearnedModel(network, name, stored.sha256, stored.about)
 
 
-def build_network(stored: StoredWeights, file: str) -> Cirim:
+def build_network(stored: StoredWeights, file: str) -> ReconstructionNetwork:
     """Return the network that stored weights belong to.
 
     Raises
     ------
     RefusedInputError
-        Another architecture than RIM, IRIM or CIRIM, or tensors that do not fit it.
+        An architecture that is not known, or tensors that do not fit it.
     """
-    settings = dict(stored.architecture)
-    kind = settings.pop("network", None)
-    if kind != "cirim":
-        msg = f"{file} holds weights of the network {kind!r}; allowed: 'cirim' (RIM, IRIM, CIRIM)."
-        raise RefusedInputError(msg)
-    try:
-        config = CirimConfig(**settings)
-    except TypeError as error:
-        msg = f"{file} describes its network by settings that are not known here: {error}."
-        raise RefusedInputError(msg) from error
-    if config.cascades > len(stored.state):  # before a million of them are built
-        msg = f"{file} claims {config.cascades} cascades and holds {len(stored.state)} tensors."
+    config = architecture_from(stored.architecture, file)
+    if config.blocks > len(stored.state):  # before a million of them are built
+        msg = f"{file} claims {config.blocks} blocks and holds {len(stored.state)} tensors."
         raise RefusedInputError(msg)
     with torch.device("meta"):
-        network = Cirim(config)
+        network = make_network(config)
     _check_fit(stored.state, network.state_dict(), file)
     network.load_state_dict(stored.state, assign=True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as in Cirim

@@ -8,12 +8,12 @@ from torch import Generator, Tensor
 
 from medconsist.errors import ConvergenceError, NothingToWithholdError, RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.model import LearnedModel
 from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.sample_splits import split_samples
-from medconsist.mri.cirim.zero_shot import ZeroShotMethod
-from medconsist.mri.cirim.zero_shot_settings import Trained, ZeroShot
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.model import LearnedModel
+from medconsist.mri.learned.sample_splits import split_samples
+from medconsist.mri.learned.zero_shot import ZeroShotMethod
+from medconsist.mri.learned.zero_shot_settings import Trained, ZeroShot
 from medconsist.training.draws import generator_for
 from tests.mri.cirim.random_scan import random_scan
 from tests.mri.cirim.scans_48 import SIDE, scans

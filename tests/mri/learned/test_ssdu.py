@@ -10,12 +10,12 @@ from torch.optim import Adam
 
 from medconsist.errors import NothingToWithholdError, RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.method import images_of
 from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.sample_splits import SplitConfig
-from medconsist.mri.cirim.ssdu import Ssdu, SsduConfig, measurements_from
 from medconsist.mri.evidence.withheld import WithheldConfig, withheld_error, withhold
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.method import images_of
+from medconsist.mri.learned.sample_splits import SplitConfig
+from medconsist.mri.learned.ssdu import Ssdu, SsduConfig, measurements_from
 from medconsist.mri.methods import CgSense, Zerofilled
 from medconsist.mri.prepare import rss_scale
 from medconsist.mri.scan_series import Series, write_series

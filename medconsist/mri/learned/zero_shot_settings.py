@@ -5,11 +5,12 @@ from typing import Literal, get_args
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.loss import Weighting
-from medconsist.mri.cirim.sample_splits import SplitConfig
-from medconsist.mri.cirim.ssdu import SsduConfig
-from medconsist.mri.cirim.withheld_loss import WithheldLoss
 from medconsist.mri.evidence.withheld import Unit
+from medconsist.mri.learned.loss import Weighting
+from medconsist.mri.learned.sample_splits import SplitConfig
+from medconsist.mri.learned.ssdu import SsduConfig
+from medconsist.mri.learned.withheld_loss import WithheldLoss
+from medconsist.mri.reconstruction_network import Architecture
 from medconsist.training.settings import OptimiserConfig, require_positive
 
 __all__ = ["SCRATCH", "Trained", "ZeroShot"]
@@ -129,7 +130,7 @@ class ZeroShot:
             fraction=self.validation_fraction, unit=self.unit, calibration=self.calibration
         )
 
-    def task(self, network: CirimConfig, seed: int) -> SsduConfig:
+    def task(self, network: Architecture, seed: int) -> SsduConfig:
         """Return how the pairs are drawn and compared."""
         return SsduConfig(
             network=network,

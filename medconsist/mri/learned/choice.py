@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cirim.method import LearnedMethod
-from medconsist.mri.cirim.model import SHIPPED, LearnedModel, load_model
-from medconsist.mri.cirim.zero_shot import ZeroShotMethod
+from medconsist.mri.learned.method import LearnedMethod
+from medconsist.mri.learned.model import SHIPPED, LearnedModel, load_model
+from medconsist.mri.learned.zero_shot import ZeroShotMethod
 from medconsist.mri.methods import Method
 
 __all__ = ["Choice"]

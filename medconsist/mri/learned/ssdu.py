@@ -17,16 +17,17 @@ from torch import Generator, Tensor, nn
 from medconsist.consistency.splits import Split
 from medconsist.errors import NothingToWithholdError, RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.loss import Weighting
-from medconsist.mri.cirim.method import images_of
-from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.sample_splits import SplitConfig, split_samples
-from medconsist.mri.cirim.withheld_loss import WithheldLoss, withheld_loss
 from medconsist.mri.evidence.withheld import withheld_error
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.loss import Weighting
+from medconsist.mri.learned.method import images_of
+from medconsist.mri.learned.networks import make_network, stored_architecture
+from medconsist.mri.learned.sample_splits import SplitConfig, split_samples
+from medconsist.mri.learned.withheld_loss import WithheldLoss, withheld_loss
 from medconsist.mri.methods import SetImages
 from medconsist.mri.prepare import PrepareConfig, prepare, rss_scale
 from medconsist.mri.readers import read_kspace
+from medconsist.mri.reconstruction_network import Architecture, ReconstructionNetwork
 from medconsist.shapes import CoilKSpace, CoilMaps, SamplingMask
 from medconsist.training.draws import generator_for
 from medconsist.training.objective import Objective
@@ -54,7 +55,7 @@ class SsduConfig:
     batch
         Slices of one scan, each with a division of its own, that make a step.
     low_memory
-        See `Cirim.forward`.
+        See `ReconstructionNetwork.forward`.
     seed
         Of the divisions, when there are ``pairs``, and of those that `Ssdu.evaluate` uses.
 
@@ -69,7 +70,7 @@ class SsduConfig:
     0.4
     """
 
-    network: CirimConfig = field(default_factory=CirimConfig)
+    network: Architecture = field(default_factory=CirimConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     pairs: int | None = None
     loss: WithheldLoss = "ssdu"
@@ -99,7 +100,7 @@ class DividedSamples:
     hold, target
         Lambda, and y there (0 elsewhere), on the same scale.
     maps, sigma
-        As `Cirim` takes them.
+        As `ReconstructionNetwork` takes them.
 
     Examples
     --------
@@ -171,9 +172,9 @@ class Ssdu(Objective):
         )
         self._validation = tuple(validation)
 
-    def build(self, generator: Generator) -> Cirim:
+    def build(self, generator: Generator) -> ReconstructionNetwork:
         """Return the untrained network."""
-        return Cirim(self.config.network, generator=generator)
+        return make_network(self.config.network, generator=generator)
 
     def draw(self, generator: Generator, step: int) -> DividedSamples:  # noqa: ARG002  its interface
         """Return slices of one scan, each divided into Theta and Lambda."""
@@ -214,7 +215,7 @@ class Ssdu(Objective):
 
     def architecture(self) -> dict[str, Any]:
         """Return what builds the network again."""
-        return {"network": "cirim", **self.config.network.as_dict()}
+        return stored_architecture(self.config.network)
 
     def about(self) -> dict[str, str]:
         """Return what the weights have seen."""

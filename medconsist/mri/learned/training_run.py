@@ -12,12 +12,13 @@ from medconsist._digests import sha256_of_path
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.loss import Distance
-from medconsist.mri.cirim.model import load_model
-from medconsist.mri.cirim.network import Cirim
-from medconsist.mri.cirim.ssdu import Ssdu, SsduConfig, measurements_from
-from medconsist.mri.cirim.supervised import Supervised, SupervisedConfig
-from medconsist.mri.cirim.withheld_loss import WithheldLoss
+from medconsist.mri.learned.loss import Distance
+from medconsist.mri.learned.model import load_model
+from medconsist.mri.learned.networks import make_network, stored_architecture
+from medconsist.mri.learned.ssdu import Ssdu, SsduConfig, measurements_from
+from medconsist.mri.learned.supervised import Supervised, SupervisedConfig
+from medconsist.mri.learned.withheld_loss import WithheldLoss
+from medconsist.mri.reconstruction_network import Architecture
 from medconsist.mri.scan_file import read_reference
 from medconsist.mri.scan_pool import PoolConfig, load_pool
 from medconsist.training.fit import fit
@@ -100,7 +101,7 @@ class TrainingRun:
 
     out: Path
     train: TrainConfig
-    network: CirimConfig | None = None
+    network: Architecture | None = None
     start: str | None = None
     freeze: tuple[str, ...] = ()
     ssdu: tuple[Path, ...] = ()
@@ -124,7 +125,7 @@ class TrainingRun:
             raise RefusedInputError(msg)
 
     @property
-    def architecture(self) -> CirimConfig:
+    def architecture(self) -> Architecture:
         """The architecture that is trained."""
         if self.start is not None:
             return load_model(self.start).network.config
@@ -142,7 +143,7 @@ class TrainingRun:
         """
         for module in ("lightning.pytorch", "tensorboard"):
             require(module, extra="train")  # before minutes of simulation
-        trainable(_frozen(Cirim(self.architecture), self.freeze))
+        trainable(_frozen(make_network(self.architecture), self.freeze))
         objective = Continued(self._objective(), start=self.start, freeze=self.freeze)
         folder = self.out / "run"
         fitted = fit(objective, self.train, folder, recipe=self._recipe(), resume=self.resume)
@@ -174,7 +175,7 @@ class TrainingRun:
     def _recipe(self) -> dict[str, Any]:
         start = None if self.start is None else load_model(self.start).sha256
         recipe: dict[str, Any] = {
-            "network": self.architecture.as_dict(),
+            "network": stored_architecture(self.architecture),
             "start_sha256": start,
             "freeze": list(self.freeze),
             "loss": self.loss,

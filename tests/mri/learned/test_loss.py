@@ -12,7 +12,7 @@ from torch.nn import functional
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.metrics.image import ssim
-from medconsist.mri.cirim.loss import _distance, magnitudes, step_weights, supervised_loss
+from medconsist.mri.learned.loss import _distance, magnitudes, step_weights, supervised_loss
 
 TOLERANCE = 1e-5  # float32 sums in another order
 DISTANCES = ["l1", "mse", "pseudo_huber", "cauchy", "ssim", "l1_ssim"]

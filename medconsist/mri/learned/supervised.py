@@ -10,9 +10,10 @@ from torch import Generator, Tensor, nn
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.image import image_quality
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.draws import Acquisition, MaskDraw, draw_acquisition, undersample
-from medconsist.mri.cirim.loss import Distance, Weighting, supervised_loss
-from medconsist.mri.cirim.network import Cirim
+from medconsist.mri.learned.draws import Acquisition, MaskDraw, draw_acquisition, undersample
+from medconsist.mri.learned.loss import Distance, Weighting, supervised_loss
+from medconsist.mri.learned.networks import make_network, stored_architecture
+from medconsist.mri.reconstruction_network import Architecture, ReconstructionNetwork
 from medconsist.mri.scan_pool import ScanPool
 from medconsist.mri.simulate import generator_hash
 from medconsist.training.objective import Objective
@@ -40,7 +41,7 @@ class SupervisedConfig:
         The first ``small_steps`` steps see slices at the lower resolution ``small``: a quarter of
         the work each at half the size. 0 leaves it out.
     low_memory
-        See `Cirim.forward`.
+        See `ReconstructionNetwork.forward`.
 
     Raises
     ------
@@ -53,7 +54,7 @@ class SupervisedConfig:
     'l1_ssim'
     """
 
-    network: CirimConfig = field(default_factory=CirimConfig)
+    network: Architecture = field(default_factory=CirimConfig)
     distance: Distance = "l1_ssim"
     weighting: Weighting = "logspace"
     masks: MaskDraw = field(default_factory=MaskDraw)
@@ -122,9 +123,9 @@ class Supervised(Objective):
         self._pool = pool
         self._validation = None if validation is None else _validation(validation, config.masks)
 
-    def build(self, generator: Generator) -> Cirim:
+    def build(self, generator: Generator) -> ReconstructionNetwork:
         """Return the untrained network."""
-        return Cirim(self.config.network, generator=generator)
+        return make_network(self.config.network, generator=generator)
 
     def draw(self, generator: Generator, step: int) -> Acquisition:
         """Return slices of the pool, turned, with noise and with masks of their own."""
@@ -164,7 +165,7 @@ class Supervised(Objective):
 
     def architecture(self) -> dict[str, Any]:
         """Return what builds the network again."""
-        return {"network": "cirim", **self.config.network.as_dict()}
+        return stored_architecture(self.config.network)
 
     def about(self) -> dict[str, str]:
         """Return what the weights have seen: scans of one generator, and of nobody."""

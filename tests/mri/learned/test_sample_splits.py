@@ -7,8 +7,8 @@ import torch
 
 from medconsist.errors import NothingToWithholdError, RefusedInputError
 from medconsist.mri.acs import find_acs, sampled_centre
-from medconsist.mri.cirim.sample_splits import Density, SplitConfig, split_samples
 from medconsist.mri.forward import Measurement
+from medconsist.mri.learned.sample_splits import Density, SplitConfig, split_samples
 
 SHAPE = (64, 48)
 
