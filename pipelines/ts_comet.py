@@ -33,12 +33,12 @@ from medconsist.timeseries.evaluation.band_power import BandPower
 from medconsist.timeseries.evaluation.judge import Contrast, JudgeSettings, judge
 from medconsist.timeseries.evaluation.rounds import RoundsPlan, make_rounds
 from medconsist.timeseries.prepared import read_prepared
-from medconsist.timeseries.pretrained import Pretraining
+from medconsist.timeseries.pretrained import Pretraining, as_released
 from medconsist.timeseries.pretraining import WindowSampling, encode_all
 from medconsist.training.draws import generator_for
 
 SIMULATED = "patients of this simulator"
-RANDOM, HAND_MADE = "encoder before training", "band power"
+RANDOM, HAND_MADE, LUCK = "encoder before training", "band power", "permuted labels"
 UNIT = "dataset draw"
 
 
@@ -67,7 +67,7 @@ class Task:
 
     def pretraining(self, seed: int, device: Literal["cpu", "cuda"]) -> Pretraining:
         """Return it with these settings."""
-        return Pretraining(
+        how = Pretraining(
             method=self.method,
             options=json.loads(self.options),
             epochs=self.epochs,
@@ -79,6 +79,7 @@ class Task:
             device=device,
             seed=seed,
         )
+        return as_released(how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +180,7 @@ def of_draw(recipe: Recipe, draw: int) -> dict[str, float]:
     return {
         recipe.task.method: data.probed(encode_all(network, data.scaled)),
         RANDOM: data.probed(encode_all(untrained, data.scaled)),
+        LUCK: data.permuted(encode_all(network, data.scaled)),
         HAND_MADE: data.probed(BandPower().features(data.cohort.windows)),
         "best possible score (all patients)": truth.ceiling,
     }

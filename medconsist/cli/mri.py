@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg, subcommand
 
 from medconsist.cli.batch_options import Batching
+from medconsist.cli.mri_export import ExportImage
 from medconsist.cli.mri_train import ImportWeights, Train
 from medconsist.cli.options import Common
 from medconsist.errors import RefusedInputError
@@ -79,11 +80,15 @@ class Reconstruct(Batching):
 
         if self.engine is not None or len(self.inputs) != 1 or is_manifest(self.inputs[0]):
             return self._run_batch()
-        from medconsist.mri.report import as_json, as_text
+        from medconsist.mri.report import alarms_of, as_json, as_text
         from medconsist.mri.task import reconstruct_file
+        from medconsist.results.store import ResultStore
 
         outcome = reconstruct_file(self._job(self.inputs[0]))
-        text = json.dumps(as_json(outcome)) if self.json else as_text(outcome)
+        alarms = alarms_of(ResultStore(self.out, self.study), outcome)
+        how = as_json if self.json else as_text
+        said = how(outcome, alarms=alarms)
+        text = said if isinstance(said, str) else json.dumps(said)
         sys.stdout.write(f"{text}\n")
         return 0
 
@@ -228,6 +233,7 @@ class Mri:
         Annotated[Reconstruct, subcommand("reconstruct", prefix_name=False)]
         | Annotated[Simulate, subcommand("simulate", prefix_name=False)]
         | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
+        | Annotated[ExportImage, subcommand("export", prefix_name=False)]
         | Annotated[Train, subcommand("train", prefix_name=False)]
         | Annotated[ImportWeights, subcommand("import-weights", prefix_name=False)]
     )

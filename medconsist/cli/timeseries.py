@@ -7,6 +7,7 @@ from tyro.conf import subcommand
 
 from medconsist.cli.timeseries_judge import Audit, Evaluate, Split
 from medconsist.cli.timeseries_learn import Finetune, Probe
+from medconsist.cli.timeseries_plot import Plot
 from medconsist.cli.timeseries_predict import Predict
 from medconsist.cli.timeseries_prepare import Prepare
 from medconsist.cli.timeseries_simulate import Simulate
@@ -17,10 +18,11 @@ __all__ = ["Ts"]
 
 @dataclass(frozen=True)
 class Ts:
-    """Signals: simulate, prepare, split, audit; pretrain, probe, finetune, evaluate, predict."""
+    """Signals: simulate, plot, prepare, split, audit; pretrain to predict."""
 
     verb: (
         Annotated[Simulate, subcommand("simulate", prefix_name=False)]
+        | Annotated[Plot, subcommand("plot", prefix_name=False)]
         | Annotated[Prepare, subcommand("prepare", prefix_name=False)]
         | Annotated[Split, subcommand("split", prefix_name=False)]
         | Annotated[Audit, subcommand("audit", prefix_name=False)]

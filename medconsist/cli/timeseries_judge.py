@@ -123,6 +123,9 @@ class Evaluate(Given):
     """Of folds: share of the patients that choose checkpoints of scratch and eegnet."""
     rounds: Annotated[Path | None, arg(metavar="FILE")] = None
     """Frozen rounds instead of these, which OUT/rounds.json keeps."""
+    published: Annotated[str | None, arg(metavar="NAME")] = None
+    """Instead: the one round that a paper published of a data set: ad-apava, ad-apava/medformer,
+    ptb or tdbrain. One split says nothing of other patients."""
     contrast: Annotated[tuple[str, str] | None, arg(metavar="FIRST SECOND")] = None
     """The one comparison, by names of candidates as the table prints them."""
     permutations: int = 199
@@ -188,10 +191,11 @@ class Evaluate(Given):
         from medconsist.timeseries.evaluation.rounds import make_rounds
         from medconsist.timeseries.evaluation.rounds_file import read_rounds, write_rounds
 
-        if self.rounds is not None:
-            return read_rounds(self.rounds, windows.table)
+        given = _given_rounds(self, windows)
+        if self.rounds is not None and given is not None:
+            return given
         path = self.out / "rounds.json"
-        made = make_rounds(windows.table, _plan(self), fingerprint=windows.fingerprint)
+        made = given or make_rounds(windows.table, _plan(self), fingerprint=windows.fingerprint)
         if not path.exists():
             write_rounds(made, path)
         kept = read_rounds(path)
@@ -213,6 +217,8 @@ class Audit(Given):
 
     rounds: Annotated[Path | None, arg(metavar="FILE")] = None
     """Frozen rounds whose parts are looked at; or"""
+    published: Annotated[str | None, arg(metavar="NAME")] = None
+    """the split that a paper published of a data set, as for ts evaluate; or"""
     parts: Annotated[Path | None, arg(metavar="FILE")] = None
     """a table (.csv) with the columns patient, trial and part, of a split made elsewhere; by
     default four folds by patient."""
@@ -245,25 +251,38 @@ class Audit(Given):
     def _parts(self, windows: "WindowSet") -> "Parts":
         from medconsist.timeseries.audit.across import parts_of_round
         from medconsist.timeseries.evaluation.rounds import RoundsPlan, make_rounds
-        from medconsist.timeseries.evaluation.rounds_file import read_rounds
         from medconsist.timeseries.parts import parts_of_table, round_of
         from medconsist.timeseries.prepared import read_prepared_record
 
+        given = _given_rounds(self, windows)
         if self.parts is not None:
+            if given is not None:
+                msg = "give one of --parts, --rounds and --published; each says who is where."
+                raise RefusedInputError(msg)
             if self.prepared is None:
                 msg = "--parts names trials of a prepared folder; with --features give --rounds."
                 raise RefusedInputError(msg)
             trials = read_prepared_record(self.prepared).facts.trials
             return parts_of_table(windows.table, trials, self.parts)
-        if self.rounds is not None:
-            rounds = read_rounds(self.rounds, windows.table)
-        else:
-            rounds = make_rounds(windows.table, RoundsPlan(kind="folds", seed=self.seed))
+        rounds = given or make_rounds(windows.table, RoundsPlan(kind="folds", seed=self.seed))
         return parts_of_round(round_of(rounds, self.round), windows.table)
 
 
 def _write(what: str | dict[str, Any]) -> None:
     sys.stdout.write((what if isinstance(what, str) else json.dumps(what)) + "\n")
+
+
+def _given_rounds(asked: Evaluate | Audit, windows: "WindowSet") -> "Rounds | None":
+    """Return the rounds of --rounds or --published; None where neither was given."""
+    from medconsist.timeseries.evaluation.rounds_file import read_rounds
+    from medconsist.timeseries.published_splits import rounds_of_published
+
+    if asked.rounds is not None and asked.published is not None:
+        msg = "give one of --rounds and --published; each says who is judged."
+        raise RefusedInputError(msg)
+    if asked.published is not None:
+        return rounds_of_published(asked.published, windows)
+    return None if asked.rounds is None else read_rounds(asked.rounds, windows.table)
 
 
 def _plan(asked: Split | Evaluate) -> "RoundsPlan":

@@ -53,7 +53,7 @@ class Prepare(Common):
     channels: tuple[str, ...] = ()
     """Leads in this order; by default those of the first recording."""
     montage: str | None = None
-    """Of EEG, e.g. average, cz, longitudinal; after the choice of leads."""
+    """Of EEG, e.g. average, cz, double-banana; after the choice of leads."""
     above: float | None = None
     """Corner of a zero-phase high-pass [Hz]."""
     below: float | None = None
@@ -72,6 +72,8 @@ class Prepare(Common):
     """Samples a second of files that do not say them."""
     source_unit: str | None = None
     """Unit of channels to which the files give none, e.g. mV."""
+    source_group: int | None = None
+    """Multiplex group of DICOM files that hold several, from 0; commonly 0 is the rhythm."""
     fingerprint: str | None = None
     """sha256 of the recordings as published; others are refused."""
 
@@ -126,7 +128,7 @@ class Prepare(Common):
         from medconsist.timeseries.readers.numpy_file import is_comet
         from medconsist.timeseries.readers.options import ReadOptions
 
-        options = ReadOptions(rate=self.source_rate, unit=self.source_unit)
+        options = ReadOptions(rate=self.source_rate, unit=self.source_unit, group=self.source_group)
         if self.source.is_dir():
             if not is_comet(self.source):
                 msg = (

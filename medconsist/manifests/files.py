@@ -8,7 +8,7 @@ from types import MappingProxyType
 from medconsist._atomic import storage_errors
 from medconsist.errors import MissingInputError, RefusedInputError
 
-__all__ = ["KINDS", "files_below"]
+__all__ = ["KINDS", "files_below", "is_zarr"]
 
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -19,7 +19,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "kspace": ("*.h5", "*.hdf5", "*.npy", "*.cfl", "*.dat", "*.mat"),
         "recordings": (
             *("*.hea", "*.edf", "*.bdf", "*.csv", "*.tsv", "*.mat", "*.npy", "*.dcm"),
-            *("*.h5", "*.hdf5"),
+            *("*.h5", "*.hdf5", "*.zarr"),
         ),
     }
 )
@@ -28,8 +28,9 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def files_below(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     """Yield the files whose name fits a pattern, by name, those of a folder before its folders'.
 
-    Upper and lower case are alike. Hidden files and folders are left out. Links are followed, and
-    a folder is entered once, so that links in a circle end.
+    A folder of Zarr v3 counts as a file and is not entered. Upper and lower case are alike. Hidden
+    files and folders are left out. Links are followed, and a folder is entered once, so that links
+    in a circle end.
 
     Raises
     ------
@@ -47,6 +48,11 @@ def files_below(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     yield from _walk(folder, [pattern.lower() for pattern in patterns], set())
 
 
+def is_zarr(path: Path) -> bool:
+    """Say whether a path is a Zarr v3 group or array, a folder that is listed like a file."""
+    return (path / "zarr.json").is_file()
+
+
 def _walk(folder: Path, patterns: Sequence[str], seen: set[tuple[int, int]]) -> Iterator[Path]:
     waiting = [folder]
     while waiting:
@@ -54,12 +60,14 @@ def _walk(folder: Path, patterns: Sequence[str], seen: set[tuple[int, int]]) -> 
         with storage_errors(here, doing="read"):
             about = here.stat()
             entries = sorted(here.iterdir(), key=lambda entry: entry.name)
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            listed = [entry for entry in visible if entry.is_file() or is_zarr(entry)]
+            folders = [entry for entry in visible if entry.is_dir() and not is_zarr(entry)]
         if (about.st_dev, about.st_ino) in seen:
             continue
         seen.add((about.st_dev, about.st_ino))
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-        waiting += [entry for entry in reversed(visible) if entry.is_dir()]
-        for entry in visible:
+        waiting += reversed(folders)
+        for entry in listed:
             name = entry.name.lower()
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns) and entry.is_file():
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
                 yield entry

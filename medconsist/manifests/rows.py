@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medconsist.manifests.cases import CaseRow
 from medconsist.manifests.columns import cell_fault, column_fault, is_own
+from medconsist.manifests.files import is_zarr
 from medconsist.manifests.problem import HEADER_ROW, Problem, problem_at
 from medconsist.manifests.table import Table
 
@@ -134,10 +135,10 @@ def _path(cell: str | None, folder: Path) -> Path | None:
 
 def _file_fault(cell: str, path: Path, folder: Path) -> str:
     try:
+        if path.is_file() or is_zarr(path):
+            return ""
         if path.is_dir():
             return f"{cell!r} is a folder; name a file in it."
-        if path.is_file():
-            return ""
         if path.exists():
             return f"{cell!r} is no ordinary file."
         missing = f"there is no file {cell!r}"

@@ -39,11 +39,15 @@ class FoldScores:
         Number of independent units in all folds of one repeat together.
     unit
         What a unit is.
+    trained
+        Share of the units beside a test fold that are trained on; the others, who choose a
+        checkpoint or calibrate, add nothing to the training.
 
     Raises
     ------
     RefusedInputError
-        Fewer than two folds (a pooled figure is one), unequal repeats, values not finite.
+        Fewer than two folds (a pooled figure is one), unequal repeats, values not finite, a share
+        out of (0, 1].
 
     Examples
     --------
@@ -55,8 +59,12 @@ class FoldScores:
     values: tuple[tuple[float, ...], ...]
     units: int
     unit: str
+    trained: float | int = 1
 
     def __post_init__(self) -> None:
+        if not 0 < self.trained <= 1:
+            msg = f"trained got {self.trained}; allowed: a share of the units, above 0 to 1."
+            raise RefusedInputError(msg)
         sizes = sorted({len(repeat) for repeat in self.values})
         if len(sizes) != 1 or sizes[0] < 2:
             msg = (
@@ -83,8 +91,8 @@ class FoldScores:
 
     @property
     def test_over_train(self) -> float:
-        """Test units over training units, ``1 / (folds - 1)``."""
-        return 1 / (self.folds - 1)
+        """Test units over training units, ``1 / (folds - 1) / trained``."""
+        return 1 / (self.folds - 1) / self.trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,14 +235,18 @@ def corrected_test(
     RefusedInputError
         The two do not have the same folds, repeats or units, or a confidence outside (0, 1).
     """
-    one, two = ((s.repeats, s.folds, s.units, s.unit) for s in (first, second))
+    one, two = ((s.repeats, s.folds, s.units, s.unit, s.trained) for s in (first, second))
     if one != two:
-        msg = f"got repeats, folds, units {one} and {two}; a paired test needs the same folds."
+        msg = (
+            f"got repeats, folds, units, unit, share trained on {one} and {two}; a paired test "
+            "needs the same folds."
+        )
         raise RefusedInputError(msg)
     pairs = zip(first.values, second.values, strict=True)
     differences = tuple(tuple(a - b for a, b in zip(*pair, strict=True)) for pair in pairs)
     return _corrected(
-        FoldScores(values=differences, units=first.units, unit=first.unit), confidence
+        FoldScores(values=differences, units=first.units, unit=first.unit, trained=first.trained),
+        confidence,
     )
 
 

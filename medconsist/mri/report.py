@@ -3,13 +3,15 @@
 from typing import Any
 
 import medconsist
+from medconsist.results.alarm import alarms_beside
 from medconsist.results.cases import Outcome
 from medconsist.results.folder import RESULT_NAME
 from medconsist.results.methods import labelled_method
 from medconsist.results.schema import Result
+from medconsist.results.store import ResultStore
 from medconsist.results.tables import aligned
 
-__all__ = ["as_json", "as_text"]
+__all__ = ["alarms_of", "as_json", "as_text"]
 
 HEADLINE_SCORES = (
     "withheld_error",
@@ -23,8 +25,13 @@ HEADLINE_SCORES = (
 )
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Return where the result is, whether this run made it, its metrics and scores."""
+def alarms_of(store: ResultStore, outcome: Outcome) -> tuple[str, ...]:
+    """Return the alarms that the study's history has raised, as sentences."""
+    return alarms_beside(store.history.read().lines, outcome.stored.result)
+
+
+def as_json(outcome: Outcome, *, alarms: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return where the result is, whether this run made it, its metrics, scores, and alarms."""
     result = outcome.stored.result
     return {
         "result": str(outcome.stored.folder.path / RESULT_NAME),
@@ -33,17 +40,19 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "shown_first": labelled_method(result, "reconstruction"),
         "metrics": [metric.model_dump(mode="json") for metric in result.metrics],
         "scores": [score.model_dump(mode="json") for score in result.trust.scores],
+        "alarms": list(alarms),
         "notes": list(result.notes),
         "said": medconsist.RESEARCH_USE_ONLY,
     }
 
 
-def as_text(outcome: Outcome) -> str:
+def as_text(outcome: Outcome, *, alarms: tuple[str, ...] = ()) -> str:
     """Return the table of one result; its path is the last line."""
     result = outcome.stored.result
     state = "done now" if outcome.fresh else "was done before; nothing was computed"
     parts = [f"{result.case}: {state}. {medconsist.RESEARCH_USE_ONLY}"]
     parts += [f"- {note}" for note in result.notes]
+    parts += [f"History: {alarm}" for alarm in alarms]
     parts += [*_quality(result), *_scores(result), str(outcome.stored.folder.path / RESULT_NAME)]
     return "\n".join(parts)
 

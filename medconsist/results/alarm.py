@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.martingale import AlarmSettings, Step, watch
 from medconsist.results.history import HistoryLine
+from medconsist.results.schema import Result
 
-__all__ = ["HistoryAlarm", "alarm_of_history"]
+__all__ = ["HistoryAlarm", "alarm_of_history", "alarms_beside"]
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,34 @@ def alarm_of_history(
         raise RefusedInputError(msg)
     steps = tuple(watch(first.values(), settings))
     return HistoryAlarm(score, group, tuple(first), steps, settings)
+
+
+def alarms_beside(lines: Sequence[HistoryLine], result: Result) -> tuple[str, ...]:
+    """Return a sentence for each score of a result whose stream has raised an alarm by now.
+
+    Its group is that of its own line in the history; none without one. Each takes a pass over the
+    history: ask once a run, not once a case.
+
+    Parameters
+    ----------
+    lines
+        Of ``History.read``, the result's own among them.
+    result
+        Whose scores, each in its direction.
+    """
+    own = [one for one in lines if (one.case, one.key) == (result.case, result.key)]
+    found = [
+        alarm_of_history(
+            lines,
+            group=line.group,
+            score=score.name,
+            settings=AlarmSettings(direction=score.direction),
+        )
+        for line in own[:1]
+        for score in result.trust.scores
+        if score.name in line.scores
+    ]
+    raised = tuple(one.sentence for one in found if one.alarms)
+    if raised and len(found) > 1:
+        return (*raised, f"{len(found)} scores are watched side by side: their rates add.")
+    return raised

@@ -14,7 +14,7 @@ from medconsist.timeseries.evaluation.probes import KnnProbe, LogisticProbe, Nai
 from medconsist.timeseries.method import Probe, Supervised
 from medconsist.timeseries.pretext import PretextSize
 from medconsist.timeseries.pretexts import PRETEXTS, make_pretext
-from medconsist.timeseries.pretrained import Pretrained, Pretraining
+from medconsist.timeseries.pretrained import Pretrained, Pretraining, as_released
 from medconsist.timeseries.starts import EegNetStart, RandomStart, Start
 from medconsist.timeseries.supervised import Finetuned, Finetuning
 from medconsist.timeseries.window_set import WindowSet
@@ -38,7 +38,7 @@ class Budgets:
     Parameters
     ----------
     pretraining
-        Its method and options are replaced by those of each candidate.
+        Its method is replaced by that of each candidate; see also `as_released`.
     finetuning
         Of ``scratch`` and ``eegnet``.
     folder
@@ -99,7 +99,7 @@ def _one(name: str, windows: WindowSet, probe: Probe, budgets: Budgets) -> Candi
         size = PretextSize.of(windows)
         make = RandomEncoder(lambda generator: make_pretext("comet", size, generator=generator))
         return Probed(make, probe)
-    how = replace(budgets.pretraining, method=name)
+    how = as_released(replace(budgets.pretraining, method=name))
     folder = None if budgets.folder is None else budgets.folder / name
     return Probed(Pretrained(how, folder=folder), probe)
 

@@ -57,13 +57,16 @@ def encoder_from(architecture: Mapping[str, Any]) -> nn.Module:
 
 
 def refuse_other_size(encoder: nn.Module, windows: WindowSet) -> None:
-    """Refuse windows that an encoder was not built for.
+    """Refuse windows that an encoder was not built for, and an empty set.
 
     Raises
     ------
     RefusedInputError
-        Another number of channels, length or rate.
+        Another number of channels, length or rate, or no window at all.
     """
+    if len(windows) == 0:
+        msg = "got no windows; allowed: at least one. Nothing is left after the choice of patients."
+        raise RefusedInputError(msg)
     size, wanted = PretextSize.of(windows), getattr(encoder, "size", None)
     if wanted is not None and wanted != size:
         msg = (

@@ -75,9 +75,11 @@ class Gathered:
         reasons: Counter[str] = Counter()
         for row in self._dropped:
             reasons[row.reason] += row.pieces
+        still = sorted({name for flat in self._flat for name in flat.channels})
+        which = f" Without any variation, or missing throughout: {still[:20]}." if still else ""
         msg = (
-            f"no window is left of {len(self._digests)} recordings; left out: {dict(reasons)}. "
-            "Take shorter windows or other recordings."
+            f"no window is left of {len(self._digests)} recordings; left out: {dict(reasons)}."
+            f"{which} Take shorter windows, other leads or other recordings."
         )
         raise RefusedInputError(msg)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medconsist.errors import RefusedInputError
+from medconsist.timeseries.readers.files import as_float32
 from medconsist.timeseries.readers.units import volts
 from medconsist.timeseries.recording import InMemoryRecording, Recording, RecordingInfo
 
@@ -92,11 +93,15 @@ def in_common(recording: Recording, common: CommonLeads) -> InMemoryRecording:
     ------
     RefusedInputError
         As `common_leads`.
+    CorruptInputError
+        A sample is larger than float32 holds, in the common unit.
     """
     info = recording.info
     factors = _factors(info, common)
     columns = [info.channels.index(name) for name in common.channels]
-    signal = recording.read()[:, columns] * np.array(factors, np.float32)
+    signal = recording.read()[:, columns]
+    if any(factor != 1 for factor in factors):
+        signal = as_float32(signal * np.array(factors), info.source)
     new = replace(info, channels=common.channels, units=common.units)
     return InMemoryRecording(new, signal)
 

@@ -33,7 +33,7 @@ from medconsist.training.draws import generator_for
 __all__ = ["KIND", "RESULT_VERSION", "SignalJob", "predict_patient"]
 
 KIND = "timeseries.prediction"
-RESULT_VERSION = 1  # raise it when the arrays or scores of the same recordings and model change
+RESULT_VERSION = 2  # raise it when the arrays or scores of the same recordings and model change
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 from medconsist import RESEARCH_USE_ONLY
 from medconsist.errors import MedconsistError
+from medconsist.results.alarm import alarms_beside
 from medconsist.results.cases import Outcome
+from medconsist.results.store import ResultStore
 from medconsist.timeseries.predict import SignalJob, predict_patient
 from medconsist.timeseries.prediction_record import write_segments
 from medconsist.timeseries.readers.choice import open_recording
@@ -71,7 +73,7 @@ class RefusedPatient:
 
 @dataclass(frozen=True)
 class PredictedSignals:
-    """What became of the patients, in their order.
+    """What became of the patients, in their order, and the alarms of their study's history.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class PredictedSignals:
 
     outcomes: tuple[Outcome, ...]
     refused: tuple[RefusedPatient, ...]
+    alarms: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -100,6 +103,7 @@ class PredictedSignals:
             lines += [f"  {note}" for note in result.notes if note.startswith(_DOUBT)]
             lines.append(f"  {one.stored.folder.path}")
         lines += [f"{one.case}: {one.reason}: {one.sentence}" for one in self.refused]
+        lines += [f"History: {sentence}" for sentence in self.alarms]
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -117,6 +121,7 @@ class PredictedSignals:
                 for one in self.outcomes
             ],
             "refused": [vars(one) for one in self.refused],
+            "alarms": list(self.alarms),
         }
 
 
@@ -128,7 +133,7 @@ def predict_patients(
     Parameters
     ----------
     jobs
-        Of `jobs_by_patient`, or made by hand.
+        Of `jobs_by_patient`, or made by hand; all of one study.
     model
         Whose card the jobs hold.
     table
@@ -150,4 +155,8 @@ def predict_patients(
         outcomes.append(outcome)
         if table is not None:
             write_segments(outcome.stored, table)
-    return PredictedSignals(tuple(outcomes), tuple(refused))
+    alarms = tuple[str, ...]()
+    if outcomes:
+        history = ResultStore(jobs[0].out, jobs[0].study).history
+        alarms = alarms_beside(history.read().lines, outcomes[-1].stored.result)
+    return PredictedSignals(tuple(outcomes), tuple(refused), alarms)

@@ -24,6 +24,8 @@ _MEANINGS = {
     "distance_percentile": "How far the median trial lies from training, in percent of its trials.",
     "unusable": "Share of leads and stretches whose signal is unusable.",
     "attribution_agreement": "Whether attention and leaving out point at the same windows.",
+    "withheld_leads": "Share of the power of all leads that the others do not tell.",
+    "withheld_lead_worst": "The same share of the worst lead; swapped electrodes raise it.",
 }
 _LOW_IS_BAD = ("attribution_agreement",)
 

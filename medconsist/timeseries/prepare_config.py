@@ -112,6 +112,8 @@ class PrepareConfig:
             return f"there is no montage {self.montage!r}. {nearest(self.montage, MONTAGES)}"
         if self.cut == "windows" and self.beats_a_trial is not None:
             return "beats_a_trial is for cut='beats' or 'released-beats'; leave it out here."
+        if self.beats_a_trial is not None and self.beats_a_trial < 1:
+            return f"a pseudo-trial of {self.beats_a_trial} beats is not possible; allowed: from 1."
         if self.cut != "windows" and self.overlap:
             return f"beats do not overlap, got an overlap of {self.overlap} samples; leave it out."
         return ""

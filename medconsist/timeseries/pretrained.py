@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ from medconsist.training.settings import (
 )
 from medconsist.training.weights import load_state, read_weights
 
-__all__ = ["Pretrained", "Pretraining", "load_pretext"]
+__all__ = ["Pretrained", "Pretraining", "as_released", "digest_of_windows", "load_pretext"]
 
 WEIGHTS_NAME = "weights.safetensors"
 _AVERAGES = ("published", "last")
@@ -149,7 +149,7 @@ class Pretraining:
             objective,
             config,
             folder,
-            recipe={"pretraining": _plain(self), "windows": _digest(windows)},
+            recipe={"pretraining": _plain(self), "windows": digest_of_windows(windows)},
             resume=resume,
             progress=progress,
         ).network
@@ -215,13 +215,26 @@ class Pretrained(Representation):
     def learn(self, windows: WindowSet, *, generator: torch.Generator) -> Encode:
         """Train on these windows, and return what encodes any."""
         seed = int(torch.randint(2**31, (), generator=generator))
-        place = f"{seed}-{_digest(windows)[:16]}"
+        place = f"{seed}-{digest_of_windows(windows)[:16]}"
         kept = nullcontext(self._folder) if self._folder else tempfile.TemporaryDirectory()
         with kept as folder:
             network = self.how.run(
                 windows, Path(folder) / place, resume=True, progress=False, seed=seed
             )
         return lambda others: encode_all(network, others)
+
+
+def as_released(how: Pretraining) -> Pretraining:
+    """Return COMET's reference with frozen batches and the mean of all weights; others as they are.
+
+    Examples
+    --------
+    >>> as_released(Pretraining(method="comet-reference")).sampling.order
+    'trial-frozen'
+    """
+    if how.method != "comet-reference":
+        return how
+    return replace(how, sampling=replace(how.sampling, order="trial-frozen"), average=1.0)
 
 
 def load_pretext(folder: Path) -> Pretext:
@@ -244,7 +257,7 @@ def _plain(how: Pretraining) -> dict[str, Any]:
     return {"method": how.method, "options": dict(how.options), "sampling": asdict(how.sampling)}
 
 
-def _digest(windows: WindowSet) -> str:
+def digest_of_windows(windows: WindowSet) -> str:
     """Return the sha256 of what a pre-training sees: samples, and whose they are."""
     table = windows.table
     patients = [table.patients[number] for number in np.unique(table.patient)]

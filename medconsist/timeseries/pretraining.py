@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist.consistency.collapse import LeaveOneOut, knn_loo, rankme
 from medconsist.errors import RefusedInputError
+from medconsist.timeseries.encoders import refuse_other_size
 from medconsist.timeseries.pretext import DrawnWindows, Pretext
 from medconsist.timeseries.window_set import WindowSet
 from medconsist.training.draws import Place, generator_for
@@ -204,8 +205,14 @@ def encode_all(network: Pretext, windows: WindowSet) -> npt.NDArray[np.float64]:
     network
         In eval mode; windows go to its device, a few at a time.
     windows
-        Their labels are not read.
+        Of the size that it was built for, where it knows that; their labels are not read.
+
+    Raises
+    ------
+    RefusedInputError
+        Windows of another number of channels, length or rate.
     """
+    refuse_other_size(network, windows)
     device = next(network.parameters()).device
     found = []
     for first in range(0, len(windows), _ENCODED_AT_ONCE):

@@ -14,9 +14,9 @@ from medconsist.timeseries.evaluation.rounds import (
     RoundsPlan,
     digest_of_patients,
 )
-from medconsist.timeseries.window_set import WindowTable
+from medconsist.timeseries.window_set import WindowSet, WindowTable
 
-__all__ = ["published_rounds", "published_split"]
+__all__ = ["published_rounds", "published_split", "rounds_of_published"]
 
 _SHOWN = 5
 
@@ -42,6 +42,27 @@ def published_split(dataset: str, name: str = "comet") -> PublishedSplit:
     ('19', '20')
     """
     return named_dataset(dataset).split(name)
+
+
+def rounds_of_published(name: str, windows: WindowSet) -> Rounds:
+    """Return the round of a published split by the name that a command line gives it.
+
+    Parameters
+    ----------
+    name
+        Of a data set, e.g. ``ad-apava``, which takes its split ``comet``; or of both, as
+        ``ad-apava/medformer``.
+    windows
+        Of that data set.
+
+    Raises
+    ------
+    MissingInputError, RefusedInputError
+        As of `published_split` and `published_rounds`.
+    """
+    dataset, _, split = name.partition("/")
+    found = published_split(dataset, split or "comet")
+    return published_rounds(found, windows.table, fingerprint=windows.fingerprint)
 
 
 def published_rounds(split: PublishedSplit, table: WindowTable, *, fingerprint: str = "") -> Rounds:

@@ -104,11 +104,14 @@ def answer_for(model: SignalModel, case: CaseWindows, *, generator: Generator) -
     percentile = model.reference.percentile(features, patient=name)
     attribution = attribute(patient, model.positive, generator=generator)
     known = [share for share in case.unusable if np.isfinite(share)]
+    withheld, worst = model.leads.shares(case.windows, each=len(case.windows))
     measured = {
         "half_gap": patient.halves(model.positive, generator=generator),
         "distance_percentile": float(percentile.median()),
         "unusable": sum(known) / len(known) if known else None,
         "attribution_agreement": attribution.agreement,
+        "withheld_leads": float(withheld[0]) if np.isfinite(withheld[0]) else None,
+        "withheld_lead_worst": float(worst[0]) if np.isfinite(worst[0]) else None,
     }
     classes = tuple(torch.nonzero(model.card.sets.predict(said[None])[0])[:, 0].tolist())
     return SignalAnswer(

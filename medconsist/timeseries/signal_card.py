@@ -39,7 +39,7 @@ class SignalCard(Record):
         ``"probe"`` (partial fine-tuning), ``"finetuned"``, ``"scratch"`` or ``"eegnet"``.
     encoder
         What the encoder is: name of the pretext task, or EEGNet.
-    weights_sha256, reference_sha256
+    weights_sha256, reference_sha256, leads_sha256
         Of the files beside it.
     classes
         Names, in the order of the labels.
@@ -81,6 +81,7 @@ class SignalCard(Record):
     encoder: str
     weights_sha256: str
     reference_sha256: str
+    leads_sha256: str
     classes: tuple[str, ...]
     preparation: Preparation
     study: str

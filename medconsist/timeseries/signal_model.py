@@ -15,9 +15,11 @@ from medconsist.timeseries.preparation import Preparation
 from medconsist.timeseries.reference import Reference
 from medconsist.timeseries.signal_card import CARD_NAME, SignalCard, read_signal_card
 from medconsist.timeseries.window_set import UNKNOWN, WindowSet
+from medconsist.timeseries.withheld_leads import WithheldLeads
 from medconsist.training.weights import load_state, read_weights
 
 __all__ = [
+    "LEADS_NAME",
     "REFERENCE_NAME",
     "WEIGHTS_NAME",
     "SignalData",
@@ -28,6 +30,7 @@ __all__ = [
 
 WEIGHTS_NAME = "model.safetensors"
 REFERENCE_NAME = "reference.safetensors"
+LEADS_NAME = "leads.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,7 @@ class SignalData:
 
 @dataclass(frozen=True, eq=False)
 class SignalModel:
-    """A trained model in eval mode, its card, and the trials that it knows.
+    """A trained model in eval mode, its card, the trials that it knows, and the rule of its leads.
 
     Examples
     --------
@@ -104,6 +107,7 @@ class SignalModel:
     network: PatientModel
     card: SignalCard
     reference: Reference
+    leads: WithheldLeads
 
     @property
     def positive(self) -> int:
@@ -142,11 +146,13 @@ def load_signal_model(folder: Path, *, device: str = "cpu") -> SignalModel:
     _require_digest(folder / WEIGHTS_NAME, stored.sha256, card.weights_sha256)
     reference, digest = Reference.read(folder / REFERENCE_NAME)
     _require_digest(folder / REFERENCE_NAME, digest, card.reference_sha256)
+    leads, digest = WithheldLeads.read(folder / LEADS_NAME)
+    _require_digest(folder / LEADS_NAME, digest, card.leads_sha256)
     network = patient_model_from(stored.architecture)
     load_state(network, stored.state, folder / WEIGHTS_NAME)
     network.requires_grad_(requires_grad=False)
     network.eval().classifier.to(device)
-    return SignalModel(network, card, reference)
+    return SignalModel(network, card, reference, leads)
 
 
 def patients_of(windows: WindowSet) -> tuple[str, ...]:

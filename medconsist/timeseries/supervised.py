@@ -19,6 +19,7 @@ from medconsist.timeseries.finetuning import (
     classify_all,
 )
 from medconsist.timeseries.method import Predict, Supervised
+from medconsist.timeseries.pretrained import digest_of_windows
 from medconsist.timeseries.starts import MakeEncoder, Start
 from medconsist.timeseries.window_set import WindowSet
 from medconsist.training.fit import fit
@@ -40,7 +41,7 @@ class Finetuning:
     head
         See `HeadConfig`.
     evaluations
-        How often validation patients judge, at least once.
+        How often validation patients judge, at least once; fewer where the steps are fewer.
     patience
         Evaluations without a better log loss of validation patients before it stops; the best
         weights are kept.
@@ -112,7 +113,8 @@ class Finetuning:
         return network
 
     def _config(self, batches: int, seed: int, *, judged: bool) -> TrainConfig:
-        steps = self.epochs * batches
+        # every device takes a batch a step
+        steps = -(-self.epochs * batches // max(1, self.devices))
         stop = EarlyStop(metric="val_log_loss", patience=self.patience)
         return TrainConfig(
             steps=steps,
@@ -123,7 +125,7 @@ class Finetuning:
             clip=None,
             precision=self.precision,
             seed=seed,
-            evaluate_every=max(1, steps // self.evaluations),
+            evaluate_every=-(-steps // self.evaluations),
             checkpoint_every=max(1, min(steps, 10 * batches)),
             device=self.device,
             devices=self.devices,
@@ -190,16 +192,9 @@ class Finetuned(Supervised):
 
 
 def training_digest(train: WindowSet, validation: WindowSet | None) -> str:
-    """Return the sha256 of which windows with which labels a training is given."""
+    """Return the sha256 of what a training is given: samples, whose they are, and their labels."""
     parts = [train] if validation is None else [train, validation]
     facts = [
-        [
-            one.fingerprint,
-            one.rows.tolist(),
-            one.table.label.tolist(),
-            one.table.trial.tolist(),
-            [one.samples, list(one.channels)],
-        ]
-        for one in parts
+        [digest_of_windows(one), list(one.table.classes), one.table.label.tolist()] for one in parts
     ]
     return sha256_of_bytes(canonical_json(facts))

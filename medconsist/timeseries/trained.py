@@ -32,6 +32,7 @@ from medconsist.timeseries.signal_card import (
     write_signal_card,
 )
 from medconsist.timeseries.signal_model import (
+    LEADS_NAME,
     REFERENCE_NAME,
     WEIGHTS_NAME,
     SignalData,
@@ -41,6 +42,7 @@ from medconsist.timeseries.signal_model import (
 )
 from medconsist.timeseries.starts import Start
 from medconsist.timeseries.supervised import Finetuning, training_digest
+from medconsist.timeseries.withheld_leads import WithheldLeads
 from medconsist.training.draws import generator_for
 from medconsist.training.run_folder import differing
 from medconsist.training.weights import save_weights
@@ -242,7 +244,7 @@ def _finish(
     rows: Rows,
     drawn: DrawnLabels,
 ) -> SignalModel:
-    """Train attention, calibrate, and write weights, reference and, last, the card."""
+    """Train attention, calibrate, and write weights, reference, leads and, last, the card."""
     data = recipe.data
     pool = train_attention(
         parts["train"].take(rows),
@@ -254,6 +256,7 @@ def _finish(
     logits = {name: one.pooled(pool).detach() for name, one in parts.items()}
     labels = {name: one.labels for name, one in parts.items()}
     reference_sha256 = Reference.of(parts["train"]).save(recipe.out / REFERENCE_NAME)
+    leads_sha256 = WithheldLeads.of(data.train).save(recipe.out / LEADS_NAME)
     weights_sha256 = save_weights(
         recipe.out / WEIGHTS_NAME,
         network.state_dict(),
@@ -267,6 +270,7 @@ def _finish(
         encoder=recipe.encoder,
         weights_sha256=weights_sha256,
         reference_sha256=reference_sha256,
+        leads_sha256=leads_sha256,
         classes=data.train.table.classes,
         preparation=data.preparation,
         study=data.study,

@@ -76,7 +76,7 @@ class Paper:
             if value not in allowed:
                 msg = f"{name} got {value}; allowed: {', '.join(f'{each:g}' for each in allowed)}."
                 raise RefusedInputError(msg)
-        if not self.start_s >= 0:
+        if not 0 <= self.start_s < np.inf:
             msg = f"start_s got {self.start_s}; allowed: 0 or later."
             raise RefusedInputError(msg)
 

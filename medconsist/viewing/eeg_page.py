@@ -64,7 +64,7 @@ class EegSheet:
 
     def __post_init__(self) -> None:
         sizes = (self.speed, self.sensitivity, self.seconds, self.apart)
-        if not all(0 < size < np.inf for size in sizes) or not self.start_s >= 0:
+        if not all(0 < size < np.inf for size in sizes) or not 0 <= self.start_s < np.inf:
             msg = f"{self}: speed, sensitivity, seconds, apart must be above 0, start_s from 0."
             raise RefusedInputError(msg)
 

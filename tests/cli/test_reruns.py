@@ -183,3 +183,17 @@ def test_text_ends_with_the_path_of_the_result(scan: Path, program: Program) -> 
     assert path.is_file()
     assert path.name == "result.json"
     assert "Research use only" in answer.out.splitlines()[0]
+
+
+def test_the_summary_tells_of_an_alarm_of_the_history(program: Program, tmp_path: Path) -> None:
+    scan, out = write_small_scan(tmp_path / "scan.npy"), tmp_path / "out"
+    words = ("mri", "reconstruct", scan, "--out", out, "--method", "zerofilled")
+    assert "History" not in program(*words).out
+    store = ResultStore(out, "mri")
+    (line,) = store.history.read().lines
+    for number in range(60):
+        value = line.scores["withheld_error"] + number / 1000 * (-1) ** number + 9.0 * (number >= 40)
+        scores = {**line.scores, "withheld_error": value}
+        store.history.append(line.model_copy(update={"case": f"other-{number}", "scores": scores}))
+    assert "History: withheld_error: alarm at other-4" in program(*words).out
+    assert "alarm at other-4" in json.loads(program(*words, "--json").out)["alarms"][0]

@@ -10,8 +10,10 @@ import pytest
 
 import medconsist
 from medconsist.cli import main
+from medconsist.timeseries.evaluation.rounds_file import read_rounds
 from medconsist.timeseries.prepared import read_prepared, read_prepared_record
 from medconsist.timeseries.pretrained import Pretraining
+from medconsist.timeseries.published_splits import published_split
 from medconsist.timeseries.readers.choice import open_recording
 from medconsist.timeseries.readers.hdf5_file import write_hdf5
 from medconsist.timeseries.recording import InMemoryRecording
@@ -196,6 +198,39 @@ def test_embeddings_of_any_model_are_judged_with_the_permuted_row(
     audited = program("ts", "audit", "--features", given[1])
     assert audited.code in (0, 4)
     assert audited.out.startswith(medconsist.RESEARCH_USE_ONLY)
+
+
+def published_features(path: Path) -> Path:
+    split = published_split("ad-apava", "medformer")
+    numbers = sorted({*split.train, *split.validation, *split.test, *split.unused})
+    patient = np.repeat(numbers, 4)
+    label = np.isin(patient, split.positive).astype(int)
+    features = np.random.default_rng(0).normal(size=(len(patient), 3)) + label[:, None]
+    trial = np.arange(len(patient)) // 2
+    np.savez(path, patient=patient, trial=trial, label=label, features=features)
+    return path
+
+
+def test_a_published_split_is_judged_and_audited_by_its_name(
+    program: Program, tmp_path: Path
+) -> None:
+    given = ("--features", published_features(tmp_path / "ours.npz"))
+    out = ("--out", tmp_path / "table", "--permutations", 19)
+    words = ("ts", "evaluate", *given, *out, "--published", "ad-apava/medformer")
+    answer = program(*words)
+    assert answer.code == 0, answer.err
+    assert "split medformer: patients" in answer.out
+    assert "One split says nothing of other patients" in answer.out
+    kept = read_rounds(tmp_path / "table/rounds.json").rounds[0]
+    assert kept.test == published_split("ad-apava", "medformer").part("test")
+    refused(program(*words[:-2], "--published", "ad-apava"), "holds other rounds")
+    refused(program(*words, "--rounds", tmp_path / "r.json"), "give one of --rounds and --pub")
+    refused(program(*words[:-2], "--published", "ad-apava/commet"), "Did you mean 'comet'")
+    named = ("--published", "ad-apava/medformer")
+    audited = program("ts", "audit", *given, *named)
+    assert audited.code == 0, audited.err
+    assert "No patient is in two parts (23 patients in 3 parts)" in audited.out
+    refused(program("ts", "audit", *given, *named, "--parts", "p.csv"), "give one of --parts")
 
 
 def test_a_table_that_was_killed_goes_on_with_what_it_has_trained(

@@ -8,7 +8,7 @@ import pytest
 
 from medconsist.timeseries.prepared import read_prepared
 from tests.cli.conftest import Program
-from tests.timeseries.readers.writers import write_comet
+from tests.timeseries.readers.writers import twelve_leads, write_comet, write_dicom
 
 HOW = ("--rate", "100", "--seconds", "1", "--classes", "well", "ill")
 
@@ -75,6 +75,16 @@ def test_a_folder_of_files_is_no_guess_of_patients(program: Program, listed: Pat
     answer = program("ts", "prepare", listed.parent, "--out", listed.parent / "out", *HOW)
     assert answer.code == 2
     assert "whose its files are is not said; make a manifest of it" in answer.sentence
+
+
+def test_a_group_of_dicom_is_chosen_and_asked_for(program: Program, tmp_path: Path) -> None:
+    write_dicom(tmp_path, twelve_leads(), groups=2)
+    (tmp_path / "cases.csv").write_text("path,patient,label\nrecord.dcm,p1,ill\n")
+    words = ("ts", "prepare", tmp_path / "cases.csv", "--out", tmp_path / "out", *HOW)
+    refused = program(*words)
+    assert refused.code == 2
+    assert "holds 2 multiplex groups (0: GROUP 0, 300 samples; 1: GROUP 1" in refused.sentence
+    assert program(*words, "--source-group", "1").code == 0
 
 
 def test_a_folder_as_comets_is_read_by_patient(program: Program, tmp_path: Path) -> None:

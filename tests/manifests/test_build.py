@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medconsist.errors import MissingInputError, RefusedInputError
@@ -10,8 +11,11 @@ from medconsist.manifests.build import build_manifest
 from medconsist.manifests.case_manifest import read_case_manifest
 from medconsist.manifests.files import KINDS
 from medconsist.manifests.hashes import hash_problems
+from medconsist.timeseries.manifest import recordings_of_manifest
 from medconsist.timeseries.readers.choice import open_recording
 from medconsist.timeseries.readers.options import ReadOptions
+from medconsist.timeseries.readers.zarr_folder import write_zarr
+from medconsist.timeseries.recording import InMemoryRecording, RecordingInfo
 
 
 @pytest.fixture
@@ -185,6 +189,19 @@ def test_recordings_are_listed_once_each_and_by_their_header(recordings: Path) -
     assert built.sentences[-1] == (
         "Files whose WFDB header (.hea) is listed: 1; it stands for them."
     )
+
+
+def test_a_zarr_recording_is_listed_as_one_file_and_not_entered(tmp_path: Path) -> None:
+    info = RecordingInfo(rate=100.0, channels=("II",), units=("mV",), samples=9)
+    (tmp_path / "p1").mkdir()
+    write_zarr(InMemoryRecording(info, np.ones((9, 1), np.float32)), tmp_path / "p1" / "night.zarr")
+    (tmp_path / "p1" / "night.zarr" / "inside.csv").touch()
+    out = tmp_path / "cases.csv"
+    build_manifest([tmp_path], patterns=KINDS["recordings"], out=out, hashes=True)
+    manifest = read_case_manifest(out)
+    assert [row.path.name for row in manifest.rows] == ["night.zarr"]
+    assert list(hash_problems(manifest)) == []
+    assert recordings_of_manifest(out)[0].recording.read().sum() == 9
 
 
 def test_a_manifest_among_recordings_does_not_list_itself(recordings: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import mean, variance
 
 import pytest
@@ -37,6 +37,19 @@ def test_the_interval_is_the_formula_of_nadeau_and_bengio() -> None:
     assert (found.n, found.unit_of_analysis) == (60, "patient")
     assert found.note.startswith("2 x 4 folds, corrected")
     json.dumps(asdict(found))
+
+
+def test_units_that_are_not_trained_on_widen_the_interval() -> None:
+    repeat = (0.8, 0.9, 0.7, 0.85)
+    part = FoldScores(values=(repeat,), units=60, unit="patient", trained=0.75)
+    found = corrected_test(part, replace(part, values=((0.0,) * 4,)))
+    assert found.standard_error == pytest.approx(
+        math.sqrt((1 / 4 + 1 / 3 / 0.75) * variance(repeat))
+    )
+    with pytest.raises(RefusedInputError, match="a paired test needs the same folds"):
+        corrected_test(part, scores(repeat))
+    with pytest.raises(RefusedInputError, match="trained got 0"):
+        replace(part, trained=0)
 
 
 def test_more_repeats_of_the_same_folds_cannot_shrink_the_interval_to_nothing() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.timeseries.checkpoint_choice import Checkpoint, checkpoints, chosen, regret
-from medconsist.timeseries.pretrained import Pretraining, _digest
+from medconsist.timeseries.pretrained import Pretraining, digest_of_windows
 from medconsist.timeseries.pretraining import WindowSampling, _identity, encode_all
 from medconsist.timeseries.simulated.cohort import simulate_cohort
 from medconsist.timeseries.simulated.recipe import CohortRecipe
@@ -72,8 +72,8 @@ def test_identity_is_told_where_a_patient_has_another_trial_alone(windows: Windo
 def test_a_training_is_that_of_its_windows_alone(windows: WindowSet) -> None:
     half = len(windows) // 2
     even, odd = (windows.take(np.arange(k, 2 * half, 2)) for k in (0, 1))
-    assert _digest(even) != _digest(odd)
-    assert _digest(even) == _digest(windows.take(np.arange(0, 2 * half, 2)))
+    assert digest_of_windows(even) != digest_of_windows(odd)
+    assert digest_of_windows(even) == digest_of_windows(windows.take(np.arange(0, 2 * half, 2)))
     louder = WindowSet(
         2 * windows.signals,
         windows.table,
@@ -81,7 +81,9 @@ def test_a_training_is_that_of_its_windows_alone(windows: WindowSet) -> None:
         channels=windows.channels,
         units=windows.units,
     )
-    assert _digest(windows.take(np.arange(half))) != _digest(louder.take(np.arange(half)))
+    assert digest_of_windows(windows.take(np.arange(half))) != digest_of_windows(
+        louder.take(np.arange(half))
+    )
 
 
 def test_steps_are_shared_by_devices_and_evaluations_are_not_more_than_asked() -> None:

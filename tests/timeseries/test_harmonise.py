@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medconsist.errors import RefusedInputError
+from medconsist.errors import CorruptInputError, RefusedInputError
 from medconsist.timeseries.harmonise import common_leads, in_common
 from medconsist.timeseries.recording import InMemoryRecording, RecordingInfo
 
@@ -33,6 +33,13 @@ def test_millivolt_and_microvolt_become_one() -> None:
     common = common_leads([first.info, second.info], rate=250.0)
     assert common.units == ("mV", "mV")
     np.testing.assert_allclose(in_common(second, common).read()[1], [0.002, 3000.0], rtol=1e-6)
+
+
+def test_samples_too_large_for_the_common_unit_are_refused() -> None:
+    first, second = _recording(units=("uV", "uV")), _recording(units=("V", "V"))
+    huge = InMemoryRecording(second.info, np.full((2, 2), 3e38, np.float32))
+    with pytest.raises(CorruptInputError, match=r"a\.hea holds 4 values .* larger than float32"):
+        in_common(huge, common_leads([first.info], rate=250.0))
 
 
 @pytest.mark.parametrize("units", [(None, None), ("mmHg", "%")])

@@ -92,6 +92,8 @@ def test_a_case_from_files_to_its_result(tmp_path: Path, model: SignalModel) -> 
         "distance_percentile",
         "unusable",
         "attribution_agreement",
+        "withheld_leads",
+        "withheld_lead_worst",
     }
     text = " ".join(result.notes)
     assert "Model comet (probe), trained on 18 patients of simulated ECG." in text
@@ -199,6 +201,15 @@ def test_history_judges_a_score_beside_earlier_cases(tmp_path: Path, model: Sign
     assert {score.state for score in scores} == {"within"}
 
 
+def test_swapped_electrodes_leave_more_of_the_worst_lead(model: SignalModel) -> None:
+    def swapped(signal: np.ndarray) -> np.ndarray:
+        return np.stack([-signal[:, 0], signal[:, 1] - signal[:, 0], signal[:, 2]], axis=1)
+
+    clean, wrong = answer(model).scores, answer(model, fault=swapped).scores
+    assert 0 < clean["withheld_leads"] < 1
+    assert wrong["withheld_lead_worst"] > 2 * clean["withheld_lead_worst"]
+
+
 def test_a_table_holds_a_row_for_each_window(tmp_path: Path, model: SignalModel) -> None:
     asked = job(tmp_path, model)
     done = predict_patients([asked], model, table=tmp_path / "tables")
@@ -211,6 +222,23 @@ def test_a_table_holds_a_row_for_each_window(tmp_path: Path, model: SignalModel)
     assert [float(r["occlusion"]) for r in rows] == stored.array("occlusion").tolist()
     assert "new: probability of control" in done.text
     assert done.as_json()["predicted"][0]["case"] == "new"
+
+
+def test_the_summary_tells_of_an_alarm_of_the_history(tmp_path: Path, model: SignalModel) -> None:
+    asked = job(tmp_path, model)
+    first = predict_patients([asked], model)
+    assert (first.alarms, "History" in first.text) == ((), False)
+    history = ResultStore(asked.out, "signals").history
+    (line,) = history.read().lines
+    draw = np.random.default_rng(0)
+    for number in range(60):
+        share = float(draw.uniform(5, 6) if number >= 40 else draw.uniform(0.1, 0.2))
+        scores = {**line.scores, "withheld_lead_worst": share}
+        history.append(line.model_copy(update={"case": f"other-{number}", "scores": scores}))
+    again = predict_patients([asked], model)
+    assert "History: withheld_lead_worst: alarm at other-4" in again.text
+    assert len(again.alarms) == 2
+    assert again.as_json()["alarms"] == list(again.alarms)
 
 
 def test_a_refused_patient_keeps_none_of_the_others(tmp_path: Path, model: SignalModel) -> None:

@@ -213,6 +213,16 @@ def test_no_window_at_all_is_refused_with_the_reasons(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_no_window_for_a_lead_that_is_missing_throughout_names_the_lead(tmp_path: Path) -> None:
+    item = _item(0, patient="p1", label="case")
+    signal = item.recording.read().copy()
+    signal[:, 1] = np.nan
+    item = replace(item, recording=InMemoryRecording(item.recording.info, signal))
+    lead = item.recording.info.channels[1]
+    with pytest.raises(RefusedInputError, match=rf"'gap'.*missing throughout: \['{lead}'\]"):
+        prepare([item], tmp_path, config=CONFIG)
+
+
 def test_one_recording_at_a_time_is_read_and_progress_is_told(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     prepare(_items(), tmp_path, config=CONFIG, progress=lambda *told: seen.append(told))

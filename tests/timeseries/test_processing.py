@@ -163,6 +163,7 @@ def test_linear_resampling_folds_and_filtered_does_not() -> None:
         ({"classes": ("a", "a")}, "named twice"),
         ({"montage": "averag"}, "average"),
         ({"beats_a_trial": 10}, "is for cut='beats'"),
+        ({"cut": "beats", "beats_a_trial": 0}, "a pseudo-trial of 0 beats"),
         ({"cut": "beats", "overlap": 10}, "beats do not overlap"),
     ],
 )

@@ -1,7 +1,9 @@
 """What the evaluator calls: every start learns from labels, and the same seed the same weights."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +19,8 @@ from medconsist.timeseries.starts import (
     RandomStart,
     Start,
 )
-from medconsist.timeseries.supervised import Finetuned, Finetuning
+from medconsist.timeseries.supervised import Finetuned, Finetuning, training_digest
+from medconsist.timeseries.window_set import WindowSet
 from tests.timeseries.small_signals import small_cohort, small_comet, small_data
 
 SMALL = {"hidden": 4, "dim": 8, "depth": 2}
@@ -77,3 +80,35 @@ def test_names_tell_what_it_is() -> None:
 def test_no_epoch_is_refused() -> None:
     with pytest.raises(RefusedInputError, match="got 0 epochs and 50 evaluations"):
         Finetuning(epochs=0)
+
+
+def test_devices_share_the_epochs_and_evaluations_are_not_more_than_asked() -> None:
+    config = Finetuning(epochs=5, devices=2, evaluations=4)._config(3, 0, judged=True)
+    assert (config.steps, config.evaluate_every) == (8, 2)
+    assert Finetuning(epochs=3, evaluations=50)._config(25, 0, judged=True).evaluate_every == 2
+
+
+def test_the_digest_of_a_training_knows_samples_places_names_and_labels() -> None:
+    windows = small_cohort(patients=8).windows
+    table = windows.table
+
+    def other(signals: np.ndarray | None = None, **columns: object) -> str:
+        changed = WindowSet(
+            windows.signals if signals is None else signals,
+            replace(table, **columns),  # type: ignore[arg-type]  # columns of the table
+            rate=windows.rate,
+            channels=windows.channels,
+            units=windows.units,
+        )
+        return training_digest(changed, None)
+
+    names = tuple(f"other {name}" for name in table.patients)
+    digests = [
+        other(),
+        other(windows.signals * 2),
+        other(start=table.start + 1),
+        other(patients=names),
+        other(label=1 - table.label),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert digests[0] == other()

@@ -214,6 +214,7 @@ def test_a_short_recording_is_drawn_to_the_same_scale() -> None:
         ({"speed": 30.0}, r"speed got 30.0; allowed: 12.5, 25, 50"),
         ({"gain": 1.0}, r"gain got 1.0; allowed: 5, 10, 20"),
         ({"start_s": -1.0}, "start_s got -1.0"),
+        ({"start_s": float("inf")}, "start_s got inf"),
     ],
 )
 def test_other_scales_are_refused(settings: dict[str, Any], text: str) -> None:

@@ -123,7 +123,10 @@ def test_a_real_eeg_is_drawn_from_an_edf_file(data_dir: Path, tmp_path: Path) ->
         assert np.ptp(points(data)[:, 1]) == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.parametrize("settings", [{"speed": 0.0}, {"sensitivity": -7.0}, {"start_s": -1.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"speed": 0.0}, {"sensitivity": -7.0}, {"start_s": -1.0}, {"start_s": float("inf")}],
+)
 def test_bad_sheets_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(RefusedInputError, match="must be above 0"):
         EegSheet(**settings)

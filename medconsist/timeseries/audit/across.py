@@ -1,37 +1,32 @@
 """What may not be on two sides of a split: a patient, a window, or samples of one recording."""
 
-import hashlib
+import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from jaxtyping import Float, Int64
-from torch import Generator, Tensor
+from jaxtyping import Int64
 
-from medconsist.errors import RefusedInputError
 from medconsist.results.finding import Finding
 from medconsist.timeseries.evaluation.rounds import PatientRound
-from medconsist.timeseries.window_set import WindowSet, WindowTable
+from medconsist.timeseries.window_set import WindowTable
 
 __all__ = [
     "Parts",
-    "copies_across",
+    "names_apart",
     "overlaps_across",
     "parts_of_round",
     "patients_apart",
+    "placed_rows",
     "sites_apart",
 ]
 
 Parts = Mapping[str, Int64[npt.NDArray[np.int64], " _"]]
 """Rows of the windows of each part, such as ``{"train": ..., "test": ...}``."""
 
-_DIM = 64  # of the random projection that finds suspects; its cosine errs by about 1 / 8
-_SUSPECT = 0.6
-_BLOCK = 1024
-_READ = 256
-_FLAT = 1e-12
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 def parts_of_round(one: PatientRound, table: WindowTable) -> dict[str, npt.NDArray[np.int64]]:
@@ -72,6 +67,31 @@ def patients_apart(table: WindowTable, parts: Parts) -> Finding:
     return Finding(name="patients", passed=not shared, sentence=sentence, numbers=numbers)
 
 
+def names_apart(table: WindowTable, parts: Parts) -> Finding:
+    """Say whether ids in two parts differ by case, spaces or leading zeros alone: a leak.
+
+    ``P01``, ``p1`` and ``P 01`` are most likely one patient.
+    """
+    owners = _owners(table.patient, parts)
+    spelled = defaultdict[str, list[int]](list)
+    for number in sorted(owners):
+        spelled[_spelling(table.patients[number])].append(number)
+    alike = [
+        same
+        for same in spelled.values()
+        if len(same) > 1 and len(set().union(*(owners[number] for number in same))) > 1
+    ]
+    sentence = f"No two ids in two parts are alike ({len(owners)} patients)."
+    if alike:
+        said = " and ".join(repr(table.patients[number]) for number in alike[0])
+        sentence = (
+            f"{len(alike)} ids in two parts are written in several ways; the first: {said}. If "
+            "they are one patient, write them alike and split again."
+        )
+    numbers = {"patients": len(owners), "alike": len(alike)}
+    return Finding(name="names", passed=not alike, sentence=sentence, numbers=numbers)
+
+
 def sites_apart(table: WindowTable, parts: Parts) -> Finding:
     """Say whether a site is in two parts: a warning, as the test then says nothing of a new one."""
     names = sorted({site for site in table.sites if site is not None})
@@ -109,7 +129,7 @@ def overlaps_across(table: WindowTable, parts: Parts, *, samples: int) -> Findin
     samples
         Length of a window.
     """
-    rows, part = _placed(parts)
+    rows, part = placed_rows(parts)
     order = np.lexsort((table.start[rows], table.trial[rows]))
     rows, part = rows[order], part[order]
     pairs, step = list[tuple[int, int]](), 1
@@ -133,66 +153,10 @@ def overlaps_across(table: WindowTable, parts: Parts, *, samples: int) -> Findin
     return Finding(name="overlaps", passed=not pairs, sentence=sentence, numbers=numbers)
 
 
-def copies_across(
-    windows: WindowSet, parts: Parts, *, generator: Generator, cosine: float = 0.999
-) -> tuple[Finding, Finding]:
-    """Say whether windows of two parts are equal, and whether some are nearly equal.
-
-    Equal: all samples, bit by bit. Nearly: the cosine of the windows, each channel less its mean,
-    is ``cosine`` or more; suspects come from a random projection, and are then compared whole. A
-    copy is a leak; near copies are a warning, as short beats of two hearts can be alike. Windows
-    without any change in any channel are left out.
-
-    Parameters
-    ----------
-    windows
-        All of them.
-    parts
-        Two or more.
-    generator
-        Of the projection.
-    cosine
-        From which two windows are near copies, 0.9 to 1.
-
-    Raises
-    ------
-    RefusedInputError
-        Fewer than two parts, or a cosine out of range.
-    """
-    if len(parts) < 2 or not 0.9 <= cosine <= 1:
-        msg = f"got {len(parts)} parts and cosine {cosine}; allowed: two or more, 0.9 to 1."
-        raise RefusedInputError(msg)
-    rows, part = _placed(parts)
-    digests, sketch, alive = _sketched(windows, rows, generator)
-    equal = _equal_pairs(digests, part, alive)
-    near = [
-        (one, other)
-        for one, other in _suspects(sketch, part, alive)
-        if digests[one] != digests[other]
-        and _cosine(windows, int(rows[one]), int(rows[other])) >= cosine
-    ]
-    flat = int((~alive).sum())
-    counted = f"{len(rows)} windows" + (f", {flat} flat ones left out" if flat else "")
-    findings = []
-    for name, what, pairs in (("copies", "equal", equal), ("near copies", "nearly equal", near)):
-        sentence = f"No window is {what} to one of another part ({counted})."
-        if pairs:
-            first, second = (_told(windows.table, int(rows[place])) for place in pairs[0])
-            sentence = (
-                f"{len(pairs)} pairs of windows in two parts are {what}; the first: {first} and "
-                f"{second} ({counted}). Copies belong to one patient."
-            )
-        numbers = {"windows": len(rows), "pairs": len(pairs), "flat": flat}
-        findings.append(
-            Finding(
-                name=name,
-                passed=not pairs,
-                sentence=sentence,
-                numbers=numbers,
-                weight="leak" if name == "copies" else "warning",
-            )
-        )
-    return findings[0], findings[1]
+def placed_rows(parts: Parts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return all rows, and the number of the part of each."""
+    rows = np.concatenate(list(parts.values()))
+    return rows, np.repeat(np.arange(len(parts)), [len(one) for one in parts.values()])
 
 
 def _owners(numbers: npt.NDArray[np.int64], parts: Parts) -> dict[int, set[str]]:
@@ -203,62 +167,6 @@ def _owners(numbers: npt.NDArray[np.int64], parts: Parts) -> dict[int, set[str]]
     return owners
 
 
-def _placed(parts: Parts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return all rows, and the number of the part of each."""
-    rows = np.concatenate(list(parts.values()))
-    return rows, np.repeat(np.arange(len(parts)), [len(one) for one in parts.values()])
-
-
-def _sketched(
-    windows: WindowSet, rows: npt.NDArray[np.int64], generator: Generator
-) -> tuple[list[bytes], Float[Tensor, "rows dim"], npt.NDArray[np.bool_]]:
-    """Return the digest of each window, its projection of length 1, and whether it changes."""
-    values = windows.samples * len(windows.channels)
-    basis = torch.randn(values, _DIM, generator=generator)
-    digests, sketch = list[bytes](), torch.empty(len(rows), _DIM)
-    for first in range(0, len(rows), _READ):
-        batch = windows.batch(rows[first : first + _READ])
-        digests += [hashlib.blake2b(one.numpy().tobytes()).digest() for one in batch]
-        centred = (batch - batch.mean(1, keepdim=True)).flatten(1)
-        length = centred.norm(dim=1, keepdim=True)
-        unit = torch.where(length > _FLAT, centred / length.clamp(min=_FLAT), torch.tensor(0.0))
-        sketch[first : first + _READ] = torch.nn.functional.normalize(unit @ basis, dim=1)
-    return digests, sketch, (sketch.abs().sum(1) > 0).numpy()
-
-
-def _equal_pairs(
-    digests: Sequence[bytes], part: npt.NDArray[np.int64], alive: npt.NDArray[np.bool_]
-) -> list[tuple[int, int]]:
-    first = dict[bytes, int]()
-    pairs = list[tuple[int, int]]()
-    for place, digest in enumerate(digests):
-        if alive[place] and part[first.setdefault(digest, place)] != part[place]:
-            pairs.append((first[digest], place))
-    return pairs
-
-
-def _suspects(
-    sketch: Float[Tensor, "rows dim"],
-    part: npt.NDArray[np.int64],
-    alive: npt.NDArray[np.bool_],
-) -> list[tuple[int, int]]:
-    where, usable = torch.from_numpy(part), torch.from_numpy(alive)
-    pairs = list[tuple[int, int]]()
-    for first in range(0, len(sketch), _BLOCK):
-        here = slice(first, first + _BLOCK)
-        alike = sketch[here] @ sketch.T >= _SUSPECT
-        alike &= (where[here, None] != where) & usable[here, None] & usable
-        for one, other in alike.nonzero().tolist():
-            if first + one < other:
-                pairs.append((first + one, other))
-    return pairs
-
-
-def _cosine(windows: WindowSet, one: int, other: int) -> float:
-    both = windows.batch([one, other]).double()
-    first, second = (both - both.mean(1, keepdim=True)).flatten(1)
-    return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
-
-
-def _told(table: WindowTable, row: int) -> str:
-    return f"patient {table.patients[table.patient[row]]}, trial {table.trial[row]}"
+def _spelling(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return _ZEROS.sub("", "".join(plain.split()))

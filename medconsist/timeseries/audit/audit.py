@@ -12,11 +12,12 @@ from medconsist.errors import RefusedInputError
 from medconsist.results.finding import Finding
 from medconsist.timeseries.audit.across import (
     Parts,
-    copies_across,
+    names_apart,
     overlaps_across,
     patients_apart,
     sites_apart,
 )
+from medconsist.timeseries.audit.copies import copies_across
 from medconsist.timeseries.audit.leakage import LeakageSettings, identity_probe, leakage
 from medconsist.timeseries.audit.sites import label_by_site, site_from_features
 from medconsist.timeseries.evaluation.fixed import FixedRepresentation
@@ -83,7 +84,7 @@ class AuditReport:
 
 
 def audit_split(windows: WindowSet, parts: Parts, *, seed: int = 0) -> tuple[Finding, ...]:
-    """Return what is on two sides of a split: patients, sites, copies, shared samples.
+    """Return what is on two sides of a split: patients, ids, sites, copies, shared samples.
 
     Parameters
     ----------
@@ -101,6 +102,7 @@ def audit_split(windows: WindowSet, parts: Parts, *, seed: int = 0) -> tuple[Fin
     """
     return (
         patients_apart(windows.table, parts),
+        names_apart(windows.table, parts),
         sites_apart(windows.table, parts),
         *copies_across(windows, parts, generator=generator_for(seed, _COPIES)),
         overlaps_across(windows.table, parts, samples=windows.samples),

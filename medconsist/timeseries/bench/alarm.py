@@ -8,7 +8,6 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float64
 from torch import Generator, Tensor
 
 from medconsist.metrics.alarm_delay import AlarmPools, CasePool
@@ -22,6 +21,7 @@ from medconsist.timeseries.simulated.cohort import simulate_cohort
 from medconsist.timeseries.simulated.faults import plant
 from medconsist.timeseries.simulated.recipe import CohortRecipe
 from medconsist.timeseries.window_set import WindowSet
+from medconsist.timeseries.withheld_leads import WithheldLeads
 
 __all__ = ["SCORES", "SignalStudy", "signal_pools"]
 
@@ -98,20 +98,18 @@ class _Model:
     """What was learned from the training patients."""
 
     segments: int
-    precision: Float64[npt.NDArray[np.float64], "leads leads"]
+    withheld: WithheldLeads
     classify: Callable[[npt.NDArray[np.float64]], Tensor]
     reference: Reference
 
     @classmethod
     def of(cls, train: WindowSet, segments: int) -> "_Model":
-        leads = _centred(train).reshape(-1, len(train.channels))
-        precision = np.linalg.inv(np.cov(leads.T)).astype(np.float64)
         features = BandPower().features(train)
         classify = LogisticProbe().fit(features, train.table.label, 2)
         evidence = Evidence(
             torch.from_numpy(features).float(), classify(features).double(), train.table
         )
-        return cls(segments, precision, classify, Reference.of(evidence))
+        return cls(segments, WithheldLeads.of(train), classify, Reference.of(evidence))
 
     def pool(self, windows: WindowSet) -> CasePool:
         features = BandPower().features(windows)
@@ -121,7 +119,7 @@ class _Model:
         means = torch.from_numpy(features).float().reshape(-1, self.segments, features.shape[1])
         far = self.reference.distances(means.mean(1), patient=None)
         nearest = far.topk(min(NEAREST, far.shape[1]), dim=1, largest=False).values.mean(1)
-        total, worst = self._withheld_leads(windows)
+        total, worst = self.withheld.shares(windows, each=self.segments)
         trust = np.stack([total, worst, spread.numpy(), nearest.double().numpy()], axis=1)
         return CasePool(trust, 1 - logits.mean(1).softmax(1).amax(1).numpy())
 
@@ -131,23 +129,3 @@ class _Model:
         score = logits.diff(dim=1).reshape(-1, self.segments).mean(1)
         label = torch.from_numpy(windows.table.label)[:: self.segments]
         return area_under_roc(score, label == 1)
-
-    def _withheld_leads(
-        self, windows: WindowSet
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return what the other leads do not tell, of all leads and of the worst one.
-
-        The conditional mean of one lead given the others leaves ``(P x)_l / P_ll`` of it, P the
-        inverse covariance of the leads.
-        """
-        signals = _centred(windows).reshape(
-            -1, self.segments * windows.samples, len(windows.channels)
-        )
-        left = np.square(signals @ self.precision / np.diag(self.precision)).sum(1)
-        power = np.square(signals).sum(1)
-        return left.sum(1) / power.sum(1), (left / power).max(1)
-
-
-def _centred(windows: WindowSet) -> Float64[npt.NDArray[np.float64], "windows time leads"]:
-    signals: npt.NDArray[np.float64] = windows.batch().double().numpy()
-    return signals - signals.mean(1, keepdims=True)

@@ -14,9 +14,11 @@ show; the smallest is printed, and no other rows may be ranked.
 
 One setting for all, tuned on nothing: AdamW at 1e-3, batches of 32, 6 epochs of each pre-training
 (84 steps; encoders of their published sizes), 2 of the supervised COMET encoder and 4 of EEGNet,
-which train anew for each of 64 pairs; the reference has frozen batches and evaluates the mean of
-all weights, as released, the others their last ones. Windows are z-scored by trial and channel as
-COMET's; band power sees microvolts.
+which train anew for each of 64 pairs: these two take about the same seconds, but neither the steps
+nor the seconds of a pre-training, whose steps, not seconds, are the same for all; the table prints
+both. The reference has frozen batches and evaluates the mean of all weights, as released, the
+others their last ones. Windows are z-scored by trial and channel as COMET's; band power sees
+microvolts.
 
 Estimate of core-seconds, from one step of 32 windows of each, measured once on one busy core
 (process time): reference 1.85, mended 1.16, ordering .56, CPC .38, TS2Vec .37, CLOCS .36, Mixing-up
@@ -24,17 +26,18 @@ Estimate of core-seconds, from one step of 32 windows of each, measured once on 
 trainings of 84 steps of all ten take 2,700. 64 pairs, 25 steps an epoch, with true and with
 permuted labels, take 1,900 for the COMET encoder and as much for EEGNet. 64 pairs, 100 labellings,
 12 probes take 1,200. Together 7,700, about 65 minutes of two cores; what was spent stands in the
-table. Trainings are kept where a folder is given: a table that was killed goes on.
+table, over all runs. Trainings and finished rows are kept where a folder is given: a table that was
+killed goes on. A method that diverges or is refused has no figures, and misses a target that tells.
 """
 
 import logging
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from time import process_time
@@ -44,12 +47,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from medconsist.errors import RefusedInputError
+from medconsist._digests import canonical_json, sha256_of_bytes
+from medconsist.errors import ConvergenceError, RefusedInputError
 from medconsist.results.bench import BenchReport, BenchTable, real_data
 from medconsist.timeseries.audit.leakage import LeakageSettings, leakage
+from medconsist.timeseries.bench.smni_kept import Stopwatch
 from medconsist.timeseries.bench.smni_rows import (
     Spent,
     contrast_rows,
+    failed_target,
     leakage_rows,
     method_rows,
     time_target,
@@ -69,7 +75,7 @@ from medconsist.timeseries.prepare_config import PrepareConfig
 from medconsist.timeseries.prepared import read_prepared
 from medconsist.timeseries.pretext import Pretext, PretextSize
 from medconsist.timeseries.pretexts import PRETEXTS, make_pretext
-from medconsist.timeseries.pretrained import Pretrained, Pretraining
+from medconsist.timeseries.pretrained import Pretrained, Pretraining, as_released
 from medconsist.timeseries.pretraining import WindowSampling
 from medconsist.timeseries.readers.choice import open_dataset
 from medconsist.timeseries.starts import EegNetStart, RandomStart, Start
@@ -149,17 +155,15 @@ class Sizes:
 
     def pretraining(self, method: str, *, seed: int) -> Pretraining:
         """Return that of a method; the reference is trained and averaged as released."""
-        released = method == "comet-reference"
-        return Pretraining(
+        how = Pretraining(
             method=method,
             options=self.options.get(method, {}),
             epochs=self.epochs,
             lr=self.lr,
-            sampling=WindowSampling(
-                batch=self.batch, order="trial-frozen" if released else "trial", seed=seed
-            ),
-            average=1.0 if released else "last",
+            sampling=WindowSampling(batch=self.batch, seed=seed),
+            average="last",
         )
+        return as_released(how)
 
 
 @dataclass(frozen=True)
@@ -205,14 +209,27 @@ class _Task:
         plan = RoundsPlan(kind="pairs", blocks=BLOCKS, seed=self.seed)
         return make_rounds(windows.table, plan, fingerprint=windows.fingerprint)
 
-    def judged(self, methods: Sequence[str], *, contrast: Contrast | None = None) -> Report:
+    @property
+    def settings(self) -> str:
+        """The sha256 of what decides the rows of a method."""
+        said = {k: v for k, v in asdict(self.sizes).items() if k not in ("methods", "workers")}
+        facts = {"sizes": said, "seed": self.seed, "windows": self.windows()[0].fingerprint}
+        return sha256_of_bytes(canonical_json(facts))
+
+    def judged(
+        self,
+        methods: Sequence[str],
+        *,
+        contrast: Contrast | None = None,
+        progress: Callable[[str], None] = logger.info,
+    ) -> Report:
         raw, scored = self.windows()
         settings = JudgeSettings(
             permutations=0 if contrast else self.sizes.permutations,
             supervised_permutations=self.sizes.supervised_permutations,
             contrast=contrast,
             seed=self.seed,
-            progress=logger.info,
+            progress=progress,
         )
         candidates = [self.candidate(method, raw, scored) for method in methods]
         return judge(scored, candidates, self.rounds(scored), settings)
@@ -227,7 +244,10 @@ class _Task:
                 lr=self.sizes.lr,
                 evaluations=1,
             )
-            return Finetuned(SUPERVISED[method], how, name=method, folder=self.kept / method)
+            start = SUPERVISED[method]
+            if isinstance(start, RandomStart):
+                start = RandomStart(options=self.sizes.options.get(MENDED, {}))
+            return Finetuned(start, how, name=method, folder=self.kept / method)
         if method == BAND_POWER:
             return Probed(_OfMicrovolts(BandPower(), raw), LogisticProbe())
         if method == "random encoder":
@@ -264,23 +284,30 @@ def run_bench(
     RefusedInputError
         The folder keeps something else.
     """
-    chosen = sizes or Sizes()
+    chosen, started = sizes or Sizes(), process_time()
     kept = nullcontext(folder) if folder else tempfile.TemporaryDirectory()
     with kept as place:
         task = _Task(prepared=Path(place) / "windows", kept=Path(place), sizes=chosen, seed=seed)
         _prepare(real_data(data) / FOLDER, task.prepared)
-        raw, scored = task.windows()
-        done = _leaked(raw, seed)
-        reports = _each(task)
-        trainings = len({one.learn for one in task.rounds(scored).rounds})
-        for method, (report, spent) in reports.items():
-            fits = _fits(method, trainings, report, chosen)
-            done = done.joined(method_rows(method, report.rows[0], Spent(spent, fits), seed=seed))
-        named = Contrast(first=f"{MENDED}, logistic", second=f"{BAND_POWER}, logistic")
-        compared = task.judged([MENDED, BAND_POWER], contrast=named)
-    done = done.joined(contrast_rows(compared, seed=seed))
-    done = done.joined(time_target(sum(spent for _, spent in reports.values())))
+        done = _leaked(task.windows()[0], seed)
+        own = process_time() - started
+        found = _each(task)
+        started = process_time()
+        for table, _ in found.values():
+            done = done.joined(table)
+        done = done.joined(_contrasted(task, [m for m, (table, _) in found.items() if table.rows]))
+        own += process_time() - started
+    done = done.joined(time_target([spent for _, spent in found.values()], own))
     return BenchReport(command="medconsist bench ts-smni", rows=done.rows, targets=done.targets)
+
+
+def _contrasted(task: _Task, judged: Sequence[str]) -> BenchTable:
+    """Return the one contrast, or nothing where one of the two diverged, which is a target."""
+    if not {MENDED, BAND_POWER} <= set(judged):
+        return BenchTable()
+    named = Contrast(first=f"{MENDED}, logistic", second=f"{BAND_POWER}, logistic")
+    report = task.judged([MENDED, BAND_POWER], contrast=named)
+    return contrast_rows(report, seed=task.seed)
 
 
 def _random_encoder(
@@ -311,32 +338,59 @@ def _leaked(raw: WindowSet, seed: int) -> BenchTable:
     return leakage_rows(found, seed=seed)
 
 
-def _each(task: _Task) -> dict[str, tuple[Report, float]]:
-    """Return the report and the core-seconds of each method, from several processes."""
+def _each(task: _Task) -> dict[str, tuple[BenchTable, float]]:
+    """Return the rows and the core-seconds of each method, from several processes."""
     methods = task.sizes.methods
     if task.sizes.workers == 1:
-        return {method: _timed(task, method) for method in methods}
+        return {method: _judged(task, method) for method in methods}
     # spawned, as torch's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         task.sizes.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        return dict(zip(methods, pool.map(partial(_timed, task), methods), strict=True))
+        started = {pool.submit(_judged, task, method): method for method in methods}
+        for done in as_completed(started):
+            logger.info("%s: %.0f core-seconds", started[done], done.result()[1])
+    return {method: one.result() for one, method in started.items()}
 
 
-def _timed(task: _Task, method: str) -> tuple[Report, float]:
-    started = process_time()
-    report = task.judged([method])
-    logger.info("%s: done", method)
-    return report, process_time() - started
+def _judged(task: _Task, method: str) -> tuple[BenchTable, float]:
+    """Return what a method gave, and what it took in all runs together."""
+    watch = Stopwatch(task.kept / "rows" / f"{method}.json", task.settings)
+    if watch.rows:
+        return BenchTable(watch.rows), watch.seconds
+
+    def progress(sentence: str) -> None:
+        logger.info("%s", sentence)
+        watch.lap()
+
+    try:
+        report = task.judged([method], progress=progress)
+    except (ConvergenceError, RefusedInputError) as error:
+        return failed_target(method, error), watch.seconds
+    spent = _spent(task, method, report, watch.seconds)
+    watch.finish(method_rows(method, report.rows[0], spent, seed=task.seed))
+    return BenchTable(watch.rows), watch.seconds
 
 
-def _fits(method: str, trainings: int, report: Report, sizes: Sizes) -> tuple[int, int]:
-    """Return the epochs of a training, and how many trainings of an encoder there were."""
+def _spent(task: _Task, method: str, report: Report, seconds: float) -> Spent:
+    """Return how many trainings of an encoder there were, and how long each was."""
+    windows, sizes = task.windows()[1], task.sizes
+    rounds = task.rounds(windows).rounds
+    sets, epochs, each = set[tuple[str, ...]](), 0, 1
     if method in PRETEXTS:
-        return sizes.epochs, trainings
-    if method in SUPERVISED:
-        positives, negatives = report.classes.values()
-        luck = 1 + sizes.supervised_permutations
-        return sizes.supervised_epochs[method], positives * negatives * luck
-    return 0, 0
+        sets, epochs = {one.learn for one in rounds}, sizes.epochs
+    elif method in SUPERVISED:
+        sets, epochs = {one.train for one in rounds}, sizes.supervised_epochs[method]
+        each = 1 + report.rows[0].permuted.permutations if report.rows[0].permuted else 1
+    steps = [epochs * (_count(windows, names) // sizes.batch) for names in sets]
+    return Spent(
+        seconds=seconds,
+        epochs=epochs,
+        fits=len(sets) * each,
+        steps=sum(steps) / len(steps) if steps else 0,
+    )
+
+
+def _count(windows: WindowSet, patients: Sequence[str]) -> int:
+    return sum(windows.table.patients[number] in patients for number in windows.table.patient)

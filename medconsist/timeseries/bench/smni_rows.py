@@ -1,15 +1,21 @@
 """Rows of ``medconsist bench ts-smni``: leaked beside honest, each method, the one contrast."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from medconsist.metrics.report import Estimate, written
 from medconsist.results.bench import BenchRow, BenchTable, Target
 from medconsist.timeseries.audit.leakage import Leakage
 from medconsist.timeseries.evaluation.report import Report, Row
 
-__all__ = ["Spent", "contrast_rows", "leakage_rows", "method_rows", "time_target"]
+__all__ = [
+    "Spent",
+    "contrast_rows",
+    "failed_target",
+    "leakage_rows",
+    "method_rows",
+    "time_target",
+]
 
 UNIT = "patient"
 LEAKED, HONEST = "patients on both sides", "patients kept apart"
@@ -18,26 +24,29 @@ WANTED = {LEAKED: (0.93, 1.0), HONEST: (0.55, 0.76)}
 _MINUTES, _CORES = 90, 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spent:
     """What a method took.
 
     Parameters
     ----------
     seconds
-        Of one core, all in all, in this run; trainings that were kept from an earlier one are not
-        in it.
+        Of one core, all in all, over all runs of the table.
+    epochs, steps
+        Of a training of an encoder; steps are the mean over trainings.
     fits
-        Epochs of a training of an encoder, and how many of these there were.
+        How many trainings there were.
 
     Examples
     --------
-    >>> Spent(12.5, (6, 6)).fits
-    (6, 6)
+    >>> Spent(seconds=12.5, epochs=6, steps=84, fits=6).fits
+    6
     """
 
     seconds: float
-    fits: tuple[int, int]
+    epochs: int
+    steps: float | int
+    fits: int
 
 
 def leakage_rows(found: Leakage, *, seed: int) -> BenchTable:
@@ -100,17 +109,37 @@ def method_rows(method: str, row: Row, spent: Spent, *, seed: int) -> BenchTable
         _row(method, name, row.figures[name], seed) for name in ("AUC", "accuracy", "Brier score")
     ]
     rows += _lucky(method, row, seed)
-    epochs, fits = spent.fits
-    shared: dict[str, Any] = {"unit_of_analysis": "training", "seed": seed}
-    if fits:
-        rows.append(
-            BenchRow(case=method, metric="epochs", value=epochs, unit="1", n=fits, **shared)
+    figures = [("core-seconds", spent.seconds, "s")]
+    if spent.fits:
+        made = (("epochs", spent.epochs, "1"), ("steps a training", spent.steps, "1"))
+        figures = [*made, *figures]
+    rows += [
+        BenchRow(
+            case=method,
+            metric=metric,
+            value=value,
+            unit=unit,
+            n=max(spent.fits, 1),
+            unit_of_analysis="training",
+            seed=seed,
         )
-    took = spent.seconds
-    rows.append(
-        BenchRow(case=method, metric="core-seconds", value=took, unit="s", n=max(fits, 1), **shared)
-    )
+        for metric, value, unit in figures
+    ]
     return BenchTable(tuple(rows))
+
+
+def failed_target(method: str, error: Exception) -> BenchTable:
+    """Return the missed target of a method that has no figures.
+
+    Parameters
+    ----------
+    method
+        As the table calls it.
+    error
+        What its training died of.
+    """
+    target = Target(name=f"{method} is judged", wanted="figures", seen=str(error), met=False)
+    return BenchTable((), (target,))
 
 
 def contrast_rows(report: Report, *, seed: int) -> BenchTable:
@@ -141,15 +170,20 @@ def contrast_rows(report: Report, *, seed: int) -> BenchTable:
     return BenchTable(tuple(rows), (target,))
 
 
-def time_target(seconds: float) -> BenchTable:
+def time_target(seconds: Sequence[float], own: float) -> BenchTable:
     """Return whether the table fits its time.
 
     Parameters
     ----------
     seconds
-        Of one core.
+        Of one core, of each method, in the order in which they are dealt to free cores.
+    own
+        Before and after them.
     """
-    minutes = seconds / 60 / _CORES
+    loads = [0.0] * _CORES
+    for one in seconds:
+        loads[loads.index(min(loads))] += one
+    minutes = (max(loads) + own) / 60
     target = Target(
         name="time of the table",
         wanted=f"<= {_MINUTES} minutes of {_CORES} cores",

@@ -20,7 +20,7 @@ from medconsist.timeseries.evaluation.band_power import BandPower
 from medconsist.timeseries.evaluation.majority import Majority
 from medconsist.timeseries.evaluation.probes import LogisticProbe
 from medconsist.timeseries.method import Predict, Supervised
-from medconsist.timeseries.pretrained import Pretraining
+from medconsist.timeseries.pretrained import Pretraining, as_released
 from medconsist.timeseries.pretraining import WindowSampling, encode_all
 from medconsist.timeseries.simulated.cohort import SimulatedCohort, simulate_cohort
 from medconsist.timeseries.simulated.recipe import TWO_WORLDS, CohortRecipe, World
@@ -46,7 +46,7 @@ TO_BEST, ON_LAST = "AUC, best checkpoint less chosen", "AUC, chosen checkpoint l
 CELLS: Mapping[str, World] = {"shared": "shared", "not shared": "by_window"}
 CLEAN, TORN, COPIED = "clean split", "trials of a test patient in training", "copied test windows"
 AUDITED, FLAGGED = (CLEAN, TORN, COPIED), "flagged by the audit"
-_LABELS, _SUPERVISED = 0, 1  # places of random numbers
+_LABELS, _SUPERVISED, _PERMUTED = 0, 1, 2  # places of random numbers
 
 Rows = npt.NDArray[np.int64]
 
@@ -133,18 +133,16 @@ class Budget:
         The reference has frozen batches and the mean of all weights, as released, the others the
         last ones.
         """
-        released = method == "comet-reference"
-        return Pretraining(
+        how = Pretraining(
             method=method,
             options=self.options,
             epochs=self.epochs,
             lr=self.lr,
-            sampling=WindowSampling(
-                batch=self.batch, order="trial-frozen" if released else "trial"
-            ),
-            average=1.0 if released else "last",
+            sampling=WindowSampling(batch=self.batch),
+            average="last",
             evaluations=self.epochs if method == "comet" else 1,
         )
+        return as_released(how)
 
     def scratch(self) -> Finetuned:
         """Return the same encoder with a head, trained on the labelled windows alone."""
@@ -253,6 +251,20 @@ class Dataset:
         areas = [self.judged(ask(features[self.fresh])) for ask in asks]
         return sum(areas) / len(areas)
 
+    def permuted(self, features: npt.NDArray[np.float64]) -> float:
+        """Return the same with the classes of the labelled patients dealt anew: luck."""
+        table = self.cohort.windows.table
+        areas = []
+        for number, rows in enumerate(self.labelled):
+            who, place = np.unique(table.patient[rows], return_inverse=True)
+            order = torch.randperm(
+                len(who), generator=generator_for(self.draw, _PERMUTED, number)
+            ).numpy()
+            label = self.cohort.truth.label[who][order][place]
+            ask = LogisticProbe().fit(features[rows], label, 2)
+            areas.append(self.judged(ask(features[self.fresh])))
+        return sum(areas) / len(areas)
+
     def judged(self, logits: torch.Tensor) -> float:
         """Return the area of fresh patients."""
         table = self.cohort.windows.table.take(self.fresh)
@@ -301,6 +313,8 @@ def _learnt(found: Figures, cell: str, data: Dataset, budget: Budget) -> None:
         found.add(cell, method, AUC, areas[-1])
         found.add(cell, method, COST, spent)
         if method == "comet":
+            luck = data.permuted(taken[-1].features)
+            found.add(cell, "comet, permuted labels", AUC, luck)
             found.add(cell, "comet, checkpoint chosen without labels", AUC, areas[chosen(taken)])
             _regretted(found, cell, regret(taken, areas))
 

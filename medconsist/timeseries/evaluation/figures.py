@@ -76,7 +76,15 @@ def fold_scores(answers: Answers, rounds: Rounds, figure: str) -> FoldScores:
     values = [FIGURES[figure](answers.of_round(place)) for place in range(len(rounds.rounds))]
     folds = rounds.plan.folds
     grouped = tuple(tuple(values[n : n + folds]) for n in range(0, len(values), folds))
-    return FoldScores(values=grouped, units=len(torch.unique(answers.patient)), unit=_UNIT)
+    train, other = (
+        sum(len(getattr(one, part)) for one in rounds.rounds) for part in ("train", "validation")
+    )
+    return FoldScores(
+        values=grouped,
+        units=len(torch.unique(answers.patient)),
+        unit=_UNIT,
+        trained=train / (train + other),
+    )
 
 
 def pair_order(answers: Answers) -> Float64[Tensor, "positives negatives"]:

@@ -11,7 +11,7 @@ from medconsist.metrics._checks import refuse_confidence
 from medconsist.metrics.power import smallest_fold_difference
 from medconsist.metrics.repeated_folds import corrected_test
 from medconsist.timeseries.evaluation.answers import Aggregation, Answers
-from medconsist.timeseries.evaluation.candidate import Asking, Candidate, Levels, answers_of
+from medconsist.timeseries.evaluation.candidate import Asking, Candidate, Levels, Probed, answers_of
 from medconsist.timeseries.evaluation.contrast import pair_contrast, pair_detectable
 from medconsist.timeseries.evaluation.coverage import (
     fold_area_coverage,
@@ -25,6 +25,7 @@ from medconsist.timeseries.evaluation.figures import (
     patient_figures,
     secondary_figures,
 )
+from medconsist.timeseries.evaluation.fixed import GivenFeatures
 from medconsist.timeseries.evaluation.permuted import (
     Labelling,
     PermutationTest,
@@ -183,7 +184,7 @@ def judge(
         fingerprint=windows.fingerprint,
         classes=_classes(windows),
         aggregate=settings.aggregate,
-        sentences=(*_sentences(windows, rounds, settings), *rounds.notes),
+        sentences=(*_sentences(windows, rounds, settings), *_given(candidates), *rounds.notes),
     )
 
 
@@ -264,6 +265,12 @@ def _sentences(windows: WindowSet, rounds: Rounds, settings: JudgeSettings) -> I
             yield "That coverage is of one repeat; repeats of the same patients add no patient."
     yield "Intervals of log loss and Brier score take the models as they are: too narrow."
     yield "Figures of windows and trials are secondary: patients with many of them weigh more."
+
+
+def _given(candidates: Sequence[Candidate]) -> Iterator[str]:
+    of = [one.representation for one in candidates if isinstance(one, Probed)]
+    if any(isinstance(one, GivenFeatures) for one in of):
+        yield "Whether the model that made given features saw patients of the test is not known."
 
 
 def _classes(windows: WindowSet) -> dict[str, int]:

@@ -117,7 +117,9 @@ def relabelled(
     Labels change places among all patients where pairs are left out (each labelling has pairs of
     its own), and within the test folds of the first repeat where there are folds: those folds
     were balanced by the true labels, so that only such permutations are exchangeable with them, and
-    no representation has to be learned anew.
+    no representation has to be learned anew. Of one given round only labels of the test change
+    places: its models stay. Blocks of pairs stay too, although the true labels balanced them; what
+    is learned on them sees no label.
 
     Parameters
     ----------
@@ -126,7 +128,8 @@ def relabelled(
     table
         Of the windows.
     permutations
-        How many are wanted; all distinct ones are listed if there are no more than that.
+        How many are wanted; all distinct ones are returned if there are no more than that. In
+        either case the order is random, so that the first ones are a fair sample.
     generator
         Of the drawing.
     """
@@ -141,6 +144,8 @@ def relabelled(
     exact = total - 1 <= permutations
     drawn = _all(truth, groups) if exact else _some(truth, groups, permutations, generator)
     kept = [labels for labels in drawn if not exact or not np.array_equal(labels, truth)]
+    if exact:
+        kept = [kept[n] for n in torch.randperm(len(kept), generator=generator).tolist()]
     return [Labelling(labels, _rounds_of(rounds, table, labels)) for labels in kept], exact
 
 

@@ -1,8 +1,9 @@
 """CSV and TSV: a row of names with units, then one row a sample; a column of time if there is one.
 
-Names are written ``II [mV]`` or ``II``. The first column may be time, ``time [s]`` (also ms, us),
-or an index (``index``, ``sample``, or no name). An empty cell is a missing sample, NaN. The format
-allows no jump into the middle, so the file is read once and held.
+Names are written ``II [mV]`` or ``II``. The first column may be an index (``index``, ``sample``, or
+no name), the first or the one behind it time, ``time [s]`` (also ms, us). An empty cell is a
+missing sample, NaN; an empty line could be one or none and is refused. The format allows no jump
+into the middle, so the file is read once and held.
 """
 
 import csv
@@ -46,7 +47,7 @@ def open_csv(path: Path, options: ReadOptions) -> Recording:
     RefusedInputError
         No names, no channel, no rate, or time that is not even or has no unit.
     CorruptInputError
-        A cell is no number, or a row is shorter than the others.
+        A cell is no number, a row is shorter than the others, or a line between them is empty.
     BudgetError
         The text is too long to be held.
     """
@@ -64,12 +65,12 @@ def open_csv(path: Path, options: ReadOptions) -> Recording:
         _refuse_cut_row(text, delimiter, len(columns), path.name)
         notes.append("The last row has no line end: was the file cut within its last number?")
     table = _table(text, delimiter, columns=len(columns), name=path.name)
-    first = columns[0].name.casefold()
-    skip = int(first in _TIME or first in _INDEX)
+    skip = int(columns[0].name.casefold() in _INDEX)
     rate: float | None = None
-    if first in _TIME:
-        rate, said = _rate(table[:, 0], columns[0].unit, options, path.name)
+    if skip < len(columns) and columns[skip].name.casefold() in _TIME:
+        rate, said = _rate(table[:, skip], columns[skip].unit, options, path.name)
         notes.append(said)
+        skip += 1
     channels = columns[skip:]
     if not channels:
         msg = f"{path.name} has no column beside {columns[0].name!r}; allowed: one channel or more."
@@ -126,10 +127,19 @@ def _table(text: str, delimiter: str, *, columns: int, name: str) -> Float64[np.
     if not text.partition("\n")[2].strip():
         msg = f"{name} has a row of names and no row of samples below it. Copy the file again."
         raise TruncatedFileError(msg)
+    empty = text.rstrip("\n").find("\n\n")
+    if empty >= 0:
+        row = text.count("\n", 0, empty) + 1
+        msg = (
+            f"{name}: the line below row {row} is empty, and whether a sample is missing there is "
+            "not said. Write nan for a missing sample, or take the line out."
+        )
+        raise CorruptInputError(msg)
     try:
         table = _parsed(text, delimiter)
     except ValueError as error:
-        msg = f"{name}: {str(error).splitlines()[0][:160]}; allowed: numbers, and empty if missing."
+        reason = str(error).splitlines()[0][:160].rstrip(".")
+        msg = f"{name}: {reason}; allowed: numbers with a decimal point, and empty if missing."
         raise CorruptInputError(msg) from error
     if not len(table) or table.shape[1] != columns:
         msg = f"{name} has {columns} names above {table.shape} rows and columns of numbers."

@@ -28,12 +28,12 @@ from medconsist.timeseries.recording import Annotation, Recording, RecordingInfo
 __all__ = ["DicomRecording", "count_groups", "open_dicom"]
 
 _TYPES = {
-    (8, "SB"): "<i1",
-    (8, "UB"): "<u1",
-    (16, "SS"): "<i2",
-    (16, "US"): "<u2",
-    (32, "SL"): "<i4",
-    (32, "UL"): "<u4",
+    (8, "SB"): "i1",
+    (8, "UB"): "u1",
+    (16, "SS"): "i2",
+    (16, "US"): "u2",
+    (32, "SL"): "i4",
+    (32, "UL"): "u4",
 }
 _LIBRARY = "pydicom"
 
@@ -109,7 +109,7 @@ def open_dicom(path: Path, options: ReadOptions) -> Recording:
 def _dataset(path: Path, options: ReadOptions) -> Any:  # noqa: ANN401  a class of pydicom
     require_budget(path.name, require_file(path), options.budget_bytes)
     pydicom = require("pydicom", extra="timeseries")
-    with library_errors(path.name, _LIBRARY):
+    with library_errors(path.name, _LIBRARY, also=(pydicom.errors.BytesLengthException,)):
         return pydicom.dcmread(path)
 
 
@@ -145,7 +145,8 @@ def _choose(groups: list[Any], wanted: int | None, name: str) -> int:
 
 def _read(dataset: Any, number: int, path: Path, options: ReadOptions) -> Recording:  # noqa: ANN401
     group = dataset.WaveformSequence[number]
-    stored = _stored(group, path.name)
+    # The library leaves words (OW) in the order of the file, unlike its numbers.
+    stored = _stored(group, path.name, order="<" if dataset.original_encoding[1] else ">")
     channels = list(group.get("ChannelDefinitionSequence") or ())
     if len(channels) != stored.shape[1]:
         msg = (
@@ -166,21 +167,36 @@ def _read(dataset: Any, number: int, path: Path, options: ReadOptions) -> Record
         notes=("Names, ids, dates of birth and free text of the header are left out.",),
     )
     padding = group.get("WaveformPaddingValue")
+    gain = np.array([_gain(one) for one in channels])
+    offset = np.array([float(one.get("ChannelBaseline") or 0) for one in channels])
+    strange = np.flatnonzero(~np.isfinite(gain + offset) | (gain == 0))
+    if len(strange):
+        n = int(strange[0])
+        msg = (
+            f"{path.name}: {raw.channels[n][:40]} has the sensitivity {gain[n]:g} and the baseline "
+            f"{offset[n]:g}; allowed: finite numbers, the sensitivity other than 0."
+        )
+        raise CorruptInputError(msg)
     return DicomRecording(
         info_of(raw, path, options),
         stored,
-        np.array([_gain(one) for one in channels]),
-        np.array([float(one.get("ChannelBaseline") or 0) for one in channels]),
+        gain,
+        offset,
         padding=None if padding is None else _padding(padding, stored.dtype),
     )
 
 
-def _stored(group: Any, name: str) -> Integer[npt.NDArray[Any], "time channels"]:  # noqa: ANN401
-    kind = (int(group.WaveformBitsAllocated), str(group.WaveformSampleInterpretation))
+def _stored(
+    group: Any,  # noqa: ANN401  a class of pydicom
+    name: str,
+    *,
+    order: str,
+) -> Integer[npt.NDArray[Any], "time channels"]:
+    kind = (int(group.WaveformBitsAllocated), str(group.WaveformSampleInterpretation)[:8])
     if kind not in _TYPES:
         msg = f"{name} stores samples as {kind}; allowed: {', '.join(map(str, _TYPES))}."
         raise UnsupportedInputError(msg)
-    dtype = np.dtype(_TYPES[kind])
+    dtype = np.dtype(order + _TYPES[kind])
     shape = int(group.NumberOfWaveformSamples), int(group.NumberOfWaveformChannels)
     content = group.WaveformData
     # DICOM values have an even number of bytes, so an odd one is padded.

@@ -163,6 +163,10 @@ def _check_length(path: Path, size: int, *, bytes_each: int) -> None:
     if min(samples) < 1 or not (records > 0 or records == -1):
         msg = f"{path.name} claims {records} records of {samples[:9]} samples; allowed: 1 or more."
         raise CorruptInputError(msg)
+    limits = [rest[104 * signals + 8 * n :][:8].strip() for n in range(2 * signals)]
+    if any(limit.lower().lstrip(b"+-").startswith(b"nan") for limit in limits):
+        msg = f"{path.name} has physical limits that are no numbers (nan). Copy the file again."
+        raise CorruptInputError(msg)
     _refuse_duration(head[244:252], rest[: 16 * signals], path)
     record_bytes = sum(samples) * bytes_each
     present = size - length

@@ -98,8 +98,10 @@ def as_float32(values: npt.ArrayLike, name: str) -> Float32[npt.NDArray[np.float
     CorruptInputError
         One is infinite, or larger than float32 holds.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         samples = np.asarray(values).astype(np.float32)
+    # A signalling NaN, as damaged bytes give it, would warn in each later conversion.
+    np.copyto(samples, np.nan, where=np.isnan(samples))
     wrong = int(np.isinf(samples).sum())
     if wrong:
         msg = (
@@ -111,25 +113,38 @@ def as_float32(values: npt.ArrayLike, name: str) -> Float32[npt.NDArray[np.float
 
 
 @contextmanager
-def library_errors(name: str, library: str) -> Iterator[None]:
+def library_errors(
+    name: str, library: str, *, also: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """Turn what a library says of a damaged file into one sentence, and keep its warnings quiet.
+
+    Parameters
+    ----------
+    name
+        Of the file.
+    library
+        Of what reads it, for the message.
+    also
+        Errors of its own, beside those of Python.
 
     Raises
     ------
     CorruptInputError
         Names the file and the reason.
     """
+    kinds: tuple[type[Exception], ...] = (
+        *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError),
+        *(ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error),
+        *(AssertionError, NameError, SyntaxError, TokenError),
+        *also,
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except MedconsistError:
         raise
-    except (
-        *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError),
-        *(ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error),
-        *(AssertionError, NameError, SyntaxError, TokenError),
-    ) as error:
+    except kinds as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         msg = f"{name} is damaged or of another kind: {library} says {reason!r}. Copy it again."
         raise CorruptInputError(msg) from error

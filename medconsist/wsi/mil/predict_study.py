@@ -12,6 +12,7 @@ from medconsist import RESEARCH_USE_ONLY
 from medconsist._atomic import atomic_write_bytes, make_folder
 from medconsist._digests import sha256_of_path
 from medconsist.errors import MedconsistError, MissingInputError, RefusedInputError
+from medconsist.results.alarm import alarms_beside
 from medconsist.results.cases import Outcome
 from medconsist.results.store import ResultStore
 from medconsist.wsi.bags.bag_file import read_bag_facts
@@ -53,7 +54,7 @@ class RefusedCase:
 
 @dataclass(frozen=True)
 class PredictedStudy:
-    """What became of the cases of a study, in their order.
+    """What became of the cases of a study, in their order, and the alarms of its history.
 
     Examples
     --------
@@ -63,6 +64,7 @@ class PredictedStudy:
 
     outcomes: tuple[Outcome, ...]
     refused: tuple[RefusedCase, ...]
+    alarms: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +84,7 @@ class PredictedStudy:
             lines += [f"  {doubt}" for doubt in doubts]
             lines.append(f"  {one.stored.folder.path}")
         lines += [f"{one.case}: {one.reason}: {one.sentence}" for one in self.refused]
+        lines += [f"History: {sentence}" for sentence in self.alarms]
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -100,6 +103,7 @@ class PredictedStudy:
                 for one in self.outcomes
             ],
             "refused": [vars(one) for one in self.refused],
+            "alarms": list(self.alarms),
         }
 
 
@@ -185,7 +189,11 @@ def predict_all(jobs: Sequence[CaseJob], *, table: Path | None = None) -> Predic
         if table is not None:
             for entry, one in zip(job.entries, done, strict=True):
                 _write_table(table / job.case, entry, one)
-    return PredictedStudy(tuple(outcomes), tuple(refused))
+    alarms = tuple[str, ...]()
+    if outcomes:
+        history = ResultStore(jobs[0].out, jobs[0].study).history
+        alarms = alarms_beside(history.read().lines, outcomes[-1].stored.result)
+    return PredictedStudy(tuple(outcomes), tuple(refused), alarms)
 
 
 def _unlike(entry: BagEntry, predictor: Predictor) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """The audit fires on planted leaks, passes clean splits, and sets both accuracies side by side."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.group_probe import ProbeSettings
+from medconsist.timeseries.audit import copies
 from medconsist.timeseries.audit.across import (
-    copies_across,
+    names_apart,
     overlaps_across,
     parts_of_round,
     patients_apart,
+    placed_rows,
     sites_apart,
 )
 from medconsist.timeseries.audit.audit import LEAK_FOUND, audit, audit_split
+from medconsist.timeseries.audit.copies import copies_across
 from medconsist.timeseries.audit.leakage import LeakageSettings, identity_probe, leakage
 from medconsist.timeseries.audit.sites import label_by_site, site_from_features
 from medconsist.timeseries.evaluation.band_power import BandPower
@@ -92,6 +96,70 @@ def test_a_copied_window_is_a_leak_and_a_near_copy_a_warning(generator: torch.Ge
     assert equal.passed
     assert not near.passed
     assert near.weight == "warning"
+
+
+@pytest.mark.parametrize("name", ["scaled", "float16", "inverted"])
+def test_a_copy_that_was_rescaled_or_rounded_is_a_leak(
+    generator: torch.Generator, name: str
+) -> None:
+    base = simulated(patients=8)
+    signals = np.random.default_rng(0).standard_normal((len(base), 64, 3)).astype(np.float32)
+    parts = clean(base)
+    first, second = signals[parts["train"][3]], signals[parts["test"][5]]
+    second[:] = {
+        "scaled": 3 * first + np.array([7.0, 0.0, -1.0]),
+        "float16": first.astype(np.float16),
+        "inverted": -first,
+    }[name]
+    equal, near = copies_across(of(signals, base.table), parts, generator=generator)
+    assert equal.is_leak
+    assert equal.numbers["pairs"] == 1
+    assert near.passed
+
+
+def test_copied_rows_of_features_are_a_leak_though_they_are_one_sample(
+    generator: torch.Generator,
+) -> None:
+    windows = simulated(patients=8)
+    parts = clean(windows)
+    windows.signals[parts["test"][5]] = windows.signals[parts["train"][3]]
+    equal, near = copies_across(windows, parts, generator=generator)
+    assert equal.is_leak
+    assert equal.numbers["flat"] == 0
+    assert near.sentence.startswith("Not looked at: windows of fewer than 32 values")
+
+
+def test_beats_that_are_alike_are_compared_without_listing_all_pairs(
+    generator: torch.Generator,
+) -> None:
+    rng = np.random.default_rng(0)
+    base = simulated(patients=40, trials=10)
+    beat = np.exp(-((np.linspace(-1, 1, 128) / 0.05) ** 2))
+    signals = beat[None, :, None] + 0.1 * rng.standard_normal((len(base), 128, 2))
+    suspects = sum(map(len, _suspects_of(of(signals, base.table), generator)))
+    assert suspects < 100  # of 160,000 pairs, all of cosine .8 and more
+    same = np.broadcast_to(beat[None, :, None], signals.shape) + 1e-2 * signals
+    _, near = copies_across(of(same, base.table), clean(base), generator=generator)
+    assert near.numbers["pairs"] == 10_000
+    assert "10000 or more pairs" in near.sentence
+
+
+def _suspects_of(windows: WindowSet, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    rows, part = placed_rows(clean(windows))
+    kind, sketch = copies._sketched(windows, rows, generator)
+    return copies._suspects(sketch, part, kind, 0.999)
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"),
+    [("P01", True), ("p01 ", True), ("P 1", True), ("P1", True), ("P10", False), ("Q01", False)],
+)
+def test_an_id_that_is_written_in_two_ways_is_a_leak(other: str, alike: bool) -> None:
+    windows = simulated(patients=8)
+    named = replace(windows.table, patients=(*windows.table.patients[:-1], other))
+    found = names_apart(named, clean(windows))
+    assert found.is_leak is alike
+    assert (f"'p01' and {other!r}" in found.sentence) is alike
 
 
 def test_flat_windows_are_no_copies_and_counted(generator: torch.Generator) -> None:

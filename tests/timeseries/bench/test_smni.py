@@ -1,12 +1,17 @@
 """``medconsist bench ts-smni`` on the real windows, with budgets that mean nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from medconsist._digests import canonical_json
+from medconsist._records import read_record
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.results.bench import BenchReport
 from medconsist.timeseries.bench.smni import BAND_POWER, METHODS, Sizes, run_bench
+from medconsist.timeseries.bench.smni_kept import Kept
+from medconsist.timeseries.bench.smni_rows import time_target
 from medconsist.timeseries.pretexts import PRETEXTS
 
 TINY = Sizes(
@@ -50,6 +55,8 @@ def test_each_method_has_area_luck_epochs_and_time(report: BenchReport) -> None:
         assert any(r.case == method and r.metric == "core-seconds" for r in report.rows)
     epochs = {row.case: (row.value, row.n) for row in report.rows if row.metric == "epochs"}
     assert epochs == {"comet": (1, 6)}
+    steps = [row.value for row in report.rows if row.metric == "steps a training"]
+    assert steps == [2]  # 8 patients of 4 windows, 16 windows a step
 
 
 @pytest.mark.data
@@ -67,9 +74,50 @@ def test_a_table_that_was_killed_goes_on_with_its_trainings(
     assert len(before) == 6
     again = run_bench(data=data_dir, seed=0, folder=kept, sizes=TINY)
     assert {path: path.stat().st_mtime_ns for path in kept.rglob("weights.safetensors")} == before
-    timed = ("s",)
-    figures = [[r for r in one.rows if r.unit not in timed] for one in (report, again)]
+    # rows that are done stand still, their seconds too
+    assert again.rows == report.rows
+
+
+@pytest.mark.data
+def test_a_killed_method_is_judged_again_and_all_its_seconds_count(
+    report: BenchReport, kept: Path, data_dir: Path
+) -> None:
+    path = kept / "rows" / "majority class.json"
+    done = read_record(Kept, path.read_bytes(), source="")
+    torn = done.model_copy(update={"rows": (), "seconds": 1000.0})
+    path.write_bytes(canonical_json(torn.model_dump(mode="json")))
+    again = run_bench(data=data_dir, seed=0, folder=kept, sizes=TINY)
+    seconds = {row.case: row.value for row in again.rows if row.metric == "core-seconds"}
+    assert 1000 < seconds["majority class"] < 1100
+    figures = [[r for r in one.rows if r.unit != "s"] for one in (report, again)]
     assert figures[0] == figures[1]
+
+
+@pytest.mark.data
+def test_a_folder_of_other_sizes_is_refused(
+    report: BenchReport, kept: Path, data_dir: Path
+) -> None:
+    assert report.rows
+    with pytest.raises(RefusedInputError, match="of other sizes, seed or windows"):
+        run_bench(data=data_dir, seed=0, folder=kept, sizes=replace(TINY, permutations=2))
+
+
+@pytest.mark.data
+def test_a_method_that_diverges_has_no_figures_and_says_so(data_dir: Path) -> None:
+    wild = replace(TINY, methods=("comet", BAND_POWER), lr=1e30)
+    found = run_bench(data=data_dir, seed=0, sizes=wild)
+    failed = next(target for target in found.targets if target.name == "comet is judged")
+    assert not failed.met
+    assert "finite" in str(failed.seen)
+    assert not any("comet" in row.case for row in found.rows)
+    assert any(row.case == BAND_POWER and row.metric == "AUC" for row in found.rows)
+
+
+def test_the_time_of_the_table_is_that_of_the_busier_core() -> None:
+    (target,) = time_target([3000.0, 600.0, 600.0, 600.0], own=60.0).targets
+    assert target.seen == 51
+    assert target.met
+    assert not time_target([5400.0], own=60.0).targets[0].met
 
 
 def test_the_table_holds_all_methods() -> None:

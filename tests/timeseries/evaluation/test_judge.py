@@ -10,12 +10,14 @@ from sklearn.metrics import roc_auc_score
 from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
-from medconsist.timeseries.evaluation.candidate import Candidate, Probed
+from medconsist.timeseries.evaluation.candidate import Asking, Candidate, Probed, answers_of
 from medconsist.timeseries.evaluation.contrast import pair_contrast, pair_detectable
+from medconsist.timeseries.evaluation.figures import fold_scores
 from medconsist.timeseries.evaluation.fixed import FixedRepresentation, GivenFeatures
 from medconsist.timeseries.evaluation.fixed_model import judge_model
 from medconsist.timeseries.evaluation.judge import Contrast, JudgeSettings, judge
 from medconsist.timeseries.evaluation.majority import Majority
+from medconsist.timeseries.evaluation.permuted import Labelling
 from medconsist.timeseries.evaluation.probes import LogisticProbe, NaiveBayesProbe
 from medconsist.timeseries.evaluation.rounds import RoundsPlan, make_rounds
 from medconsist.timeseries.method import Encode, Predict, Representation, Supervised
@@ -253,3 +255,23 @@ def test_a_fixed_model_is_refused_patients_of_one_class() -> None:
     windows = one.of_patients([1, 3, 5])
     with pytest.raises(RefusedInputError, match="one patient or more of each"):
         judge_model(lambda w: torch.zeros(len(w), 2).double(), windows, name="zero")
+
+
+def test_given_features_are_told_to_come_from_a_model_that_may_have_seen_the_test() -> None:
+    windows, said = simulated(), "saw patients of the test is not known"
+    rounds, none = make_rounds(windows.table, PAIRS), JudgeSettings(permutations=0)
+    assert any(said in one for one in judge(windows, [NAIVE], rounds, none).sentences)
+    learned = Probed(Spy(), NaiveBayesProbe())
+    for candidate in (learned, Majority()):
+        report = judge(windows, [candidate], rounds, none)
+        assert not any(said in one for one in report.sentences)
+
+
+def test_validation_patients_count_as_not_trained_on_in_the_interval_of_folds() -> None:
+    windows = simulated(patients=16)
+    rounds = make_rounds(windows.table, FOLDS)
+    asked = answers_of(
+        NAIVE, windows, [Labelling(windows.table.patient_labels, rounds.rounds)], Asking()
+    )
+    counts = {len(one.train) / (16 - len(one.test)) for one in rounds.rounds}
+    assert counts == {fold_scores(asked[0][2], rounds, "accuracy").trained} == {0.75}

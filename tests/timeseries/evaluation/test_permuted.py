@@ -26,6 +26,16 @@ def test_all_labellings_of_few_patients_are_listed_once() -> None:
     assert all(len(one.rounds) == 9 for one in found)
 
 
+def test_the_first_of_all_labellings_are_a_fair_sample(generator: torch.Generator) -> None:
+    rounds = make_rounds(SMALL, RoundsPlan(kind="pairs"))
+    firsts = [
+        relabelled(rounds, SMALL, permutations=19, generator=generator)[0][0].labels
+        for _ in range(60)
+    ]
+    share = np.mean(firsts, axis=0)
+    assert np.abs(share - 0.5).max() < 0.33  # five standard errors
+
+
 def test_within_folds_the_balance_of_each_fold_stays(generator: torch.Generator) -> None:
     rounds = make_rounds(LARGE, RoundsPlan(folds=4, repeats=2))
     found, exact = relabelled(rounds, LARGE, permutations=50, generator=generator)

@@ -106,11 +106,17 @@ def test_a_given_rate_that_the_time_belies_is_refused(tmp_path: Path) -> None:
         ("index\n1\n2\n", "no column beside 'index'"),
         ("I,II\n1,2\n3", "ends within a row"),
         ("I,II\n1,2\n3,", "ends within a row"),
+        ("II\n1\n\n3\n", "line below row 2 is empty"),
     ],
 )
 def test_tables_that_are_none_are_refused(text: str, match: str, tmp_path: Path) -> None:
     with pytest.raises(RefusedInputError, match=match):
         table(tmp_path, text, AT_100)
+
+
+def test_time_behind_an_index_gives_the_rate_and_is_no_channel(tmp_path: Path) -> None:
+    info = table(tmp_path, "index,time [s],II [mV]\n0,0,1\n1,0.01,2\n").info
+    assert (info.rate, info.channels) == (100.0, ("II",))
 
 
 def test_a_last_row_without_its_end_is_noted(tmp_path: Path) -> None:

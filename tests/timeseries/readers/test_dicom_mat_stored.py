@@ -12,6 +12,7 @@ import pydicom
 import pytest
 import scipy.io
 import zarr
+from pydicom.uid import ExplicitVRBigEndian
 
 from medconsist.errors import (
     BudgetError,
@@ -29,6 +30,7 @@ from medconsist.timeseries.readers.zarr_folder import write_zarr
 from medconsist.timeseries.recording import Annotation
 from tests.timeseries.readers.writers import (
     in_memory,
+    quiet,
     twelve_leads,
     write_dicom,
     write_hdf5_record,
@@ -63,6 +65,38 @@ def test_baseline_and_correction_are_applied(tmp_path: Path) -> None:
         pydicom.dcmread(tmp_path / "record.dcm").WaveformSequence[0].WaveformData, "<i2"
     )
     assert np.allclose(recording.read(0, 1)[0], stored[:12] * 2.5 * 4 + 30)
+
+
+def test_words_of_a_big_endian_file_are_swapped(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path, twelve_leads())
+    wanted = open_recording(path).read()
+    file = pydicom.dcmread(path)
+    group = file.WaveformSequence[0]
+    group.WaveformData = np.frombuffer(group.WaveformData, "<i2").astype(">i2").tobytes()
+    file.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    pydicom.dcmwrite(tmp_path / "big.dcm", file, enforce_file_format=True)
+    assert np.array_equal(open_recording(tmp_path / "big.dcm").read(), wanted)
+
+
+@pytest.mark.parametrize("change", [{"ChannelSensitivity": "nan"}, {"ChannelSensitivity": "0"},
+                                    {"ChannelBaseline": "inf"}])  # fmt: skip
+def test_a_scale_that_is_no_scale_is_refused(change: dict[str, str], tmp_path: Path) -> None:
+    file = pydicom.dcmread(write_dicom(tmp_path, twelve_leads()))
+    with quiet():
+        for name, value in change.items():
+            setattr(file.WaveformSequence[0].ChannelDefinitionSequence[2], name, value)
+        file.save_as(tmp_path / "record.dcm")
+    with pytest.raises(CorruptInputError, match=r"Lead III has the sensitivity .* other than 0"):
+        open_recording(tmp_path / "record.dcm")
+
+
+def test_a_damaged_length_of_the_file_head_is_one_sentence(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path, twelve_leads())
+    content = bytearray(path.read_bytes())
+    content[138:140] = b"\x06\x00"  # of the length of the head, which is 4 bytes long
+    path.write_bytes(content)
+    with pytest.raises(CorruptInputError, match=r"pydicom says .Expected total bytes"):
+        open_recording(path)
 
 
 def test_padding_is_missing(tmp_path: Path) -> None:

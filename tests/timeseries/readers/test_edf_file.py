@@ -60,6 +60,15 @@ def test_header_numbers_that_make_no_sense_are_refused(
         open_recording(path)
 
 
+@pytest.mark.parametrize("limit", ["nan", "-NaN"])
+def test_physical_limits_that_are_no_numbers_are_refused(limit: str, tmp_path: Path) -> None:
+    path = write_edf(tmp_path, twelve_leads())
+    signals = int(path.read_bytes()[252:256])
+    patched(path, 256 + 112 * signals, limit.ljust(8).encode())
+    with pytest.raises(CorruptInputError, match="physical limits that are no numbers"):
+        open_recording(path)
+
+
 def test_gaps_between_records_are_refused(tmp_path: Path) -> None:
     path = write_edf(tmp_path, twelve_leads())
     content = path.read_bytes().replace(b"EDF+C", b"EDF+D")

@@ -170,3 +170,11 @@ def test_arrays_of_no_real_numbers_are_refused(dtype: str, tmp_path: Path) -> No
     np.save(tmp_path / "a.npy", np.zeros((3, 2), dtype))
     with pytest.raises(CorruptInputError, match="allowed: numbers"):
         open_recording(tmp_path / "a.npy", options=ReadOptions(rate=1))
+
+
+def test_a_signalling_nan_is_a_missing_sample_without_a_warning(tmp_path: Path) -> None:
+    bits = np.zeros((4, 1), np.uint32)
+    bits[1] = 0x7FA00000
+    np.save(tmp_path / "a.npy", bits.view(np.float32))
+    found = open_recording(tmp_path / "a.npy", options=ReadOptions(rate=1, channels=("I",)))
+    assert np.array_equal(np.isnan(found.read().astype(np.float64)).ravel(), [0, 1, 0, 0])

@@ -260,6 +260,21 @@ def test_of_several_ways_to_embed_a_slide_that_of_the_model_is_taken(copied: Pat
     assert predict_all(jobs).exit_code == 0
 
 
+def test_the_summary_tells_of_an_alarm_of_the_history(copied: Path) -> None:
+    jobs = study_jobs(copied / "out", "wsi", predictor=predictor(copied), cases=("case-2",))
+    done = predict_all(jobs)
+    assert (done.alarms, "History" in done.text) == ((), False)
+    result = done.outcomes[0].stored.result
+    name = next(one.name for one in result.trust.scores if one.direction == "high_is_bad")
+    history = ResultStore(copied / "out", "wsi").history
+    line = next(one for one in history.read().lines if one.key == result.key)
+    for number in range(60):
+        value = line.scores[name] + number / 1000 * (-1) ** number + 9.0 * (number >= 40)
+        scores = {**line.scores, name: value}
+        history.append(line.model_copy(update={"case": f"other-{number}", "scores": scores}))
+    assert f"History: {name}: alarm at other-4" in predict_all(jobs).text
+
+
 def test_a_case_or_encoder_that_is_not_there_is_named(study: Path) -> None:
     asked = predictor(study)
     with pytest.raises(MissingInputError, match="no features of the encoder quarters for case x"):
