@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import medconsist.consistency
-from tests.contracts.single_use import LISTED, Use
+from tests.contracts.single_use import DONE, LISTED, Use
 
 ROOM = Path(medconsist.consistency.__path__[0])
 HEART = "medconsist.consistency"
@@ -86,7 +86,12 @@ def complaints(
             said.append(f"{name}: imported by {sorted(by)}; remove it from the list")
         elif by - use.issues.keys():
             said.append(f"{name}: imported by {sorted(by)}, which its entry does not name")
-        if not use.reason or not use.issues or use.issues.keys() - rooms:
+        said += [
+            f"{name}: issue {issue} is done, and {room} does not import it"
+            for room, issue in use.issues.items()
+            if issue <= DONE and room not in by
+        ]
+        if not use.reason or use.issues.keys() - rooms:
             said.append(f"{name}: its entry needs a reason and the issues of rooms {sorted(rooms)}")
     return sorted(said)
 
@@ -122,12 +127,14 @@ x = c.info_nce(medconsist.consistency.teacher.Teacher, ramps.linear, F.relu, y.s
 
 def test_the_contract_names_each_kind_of_fault() -> None:
     listed = {
-        "a.waiting": Use({"mri": 4, "wsi": 7}, "both"),
+        "a.waiting": Use({"mri": 4, "wsi": 99}, "both"),
+        "a.broken": Use({"mri": 4, "wsi": 7}, "both"),
+        "a.public": Use({}, "for users"),
         "a.done": Use({"mri": 4, "wsi": 7}, "both"),
-        "a.gone": Use({"mri": 4}, "was removed"),
-        "a.foreign": Use({"mri": 4}, "only there"),
-        "a.bare": Use({"mri": 4}, ""),
-        "a.nowhere": Use({"kitchen": 4}, "no such room"),
+        "a.gone": Use({"mri": 99}, "was removed"),
+        "a.foreign": Use({"mri": 99}, "only there"),
+        "a.bare": Use({"mri": 99}, ""),
+        "a.nowhere": Use({"kitchen": 99}, "no such room"),
     }
     names = {"a.shared", "a.lonely"} | listed.keys() - {"a.gone"}
     used = {
@@ -135,10 +142,12 @@ def test_the_contract_names_each_kind_of_fault() -> None:
         "a.done": {"mri", "wsi"},
         "a.lonely": {"mri"},
         "a.waiting": {"mri"},
+        "a.broken": {"mri"},
         "a.foreign": {"wsi"},
     }
     assert complaints(names, used, listed, {"mri", "wsi"}) == [
         "a.bare: its entry needs a reason and the issues of rooms ['mri', 'wsi']",
+        "a.broken: issue 7 is done, and wsi does not import it",
         "a.done: imported by ['mri', 'wsi']; remove it from the list",
         "a.foreign: imported by ['wsi'], which its entry does not name",
         "a.gone: listed, but no such brick; remove it",
