@@ -1,4 +1,4 @@
-"""``medconsist manifest``: build, check, split, datasets, fetch."""
+"""``medconsist manifest``: build, check, split, datasets, croissant, fetch."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from medconsist.cli.manifest_croissant import Croissant
 from medconsist.cli.manifest_split import SplitCases
 
 if TYPE_CHECKING:  # the room imports nothing heavy
@@ -162,13 +163,14 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Lists of cases: build, check, split; public data sets: datasets, fetch."""
+    """Lists of cases: build, check, split; public data sets: datasets, croissant, fetch."""
 
     verb: (
         Annotated[Build, subcommand("build", prefix_name=False)]
         | Annotated[Check, subcommand("check", prefix_name=False)]
         | Annotated[SplitCases, subcommand("split", prefix_name=False)]
         | Annotated[Datasets, subcommand("datasets", prefix_name=False)]
+        | Annotated[Croissant, subcommand("croissant", prefix_name=False)]
         | Annotated[Fetch, subcommand("fetch", prefix_name=False)]
     )
 

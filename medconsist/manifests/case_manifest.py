@@ -106,6 +106,7 @@ def examine(path: Path, *, files: bool = True) -> tuple[CaseManifest | None, lis
         rows=tuple(map(case_row, rows)),
         path=path,
         sha256=sha256_of_bytes(data),
+        columns=table.header,
         notes=_notes(table, rows),
     )
     return manifest, []

@@ -64,6 +64,8 @@ class CaseManifest(Record):
         The file.
     sha256
         Of its bytes.
+    columns
+        As its header names them.
     notes
         What was found and is no fault: separator, absolute paths, where ids are from.
 
@@ -77,6 +79,7 @@ class CaseManifest(Record):
     rows: tuple[CaseRow, ...]
     path: Path
     sha256: str
+    columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

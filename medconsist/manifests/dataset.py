@@ -16,12 +16,14 @@ from medconsist._records import Record, read_record
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.naming import Naming
 from medconsist.manifests.published_split import PublishedSplit
+from medconsist.manifests.stand_in import StandIn
 
 __all__ = ["Dataset", "DatasetFile", "Example", "Fact", "datasets", "named_dataset", "read_dataset"]
 
 _PACKAGE = Path(medconsist.__file__).parent
 _FOLDERS = (_PACKAGE / "_bundled" / "data_manifests", _PACKAGE.parent / "data_manifests")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_DAY = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
 def _below(text: str) -> str:
@@ -42,6 +44,13 @@ def _web(text: str) -> str:
         or parts.username is not None
     ):
         msg = "an address that begins with https:// or http://, without a user name or spaces"
+        raise ValueError(msg)
+    return text
+
+
+def _day(text: str) -> str:
+    if not _DAY.fullmatch(text):
+        msg = "a year, month or day as ISO 8601 writes it: 2023, 2023-01 or 2023-01-11"
         raise ValueError(msg)
     return text
 
@@ -135,8 +144,15 @@ class Dataset(Record):
         As its source says it.
     citation
         What to cite.
-    slides, recordings
-        Names of its files, for ``medconsist manifest build --pattern``: of slides or of signals.
+    creators
+        Who made the data: persons or institutions.
+    published
+        When the data were first published: a year, month or day; None where that is not known.
+    slides, recordings, kspace
+        Names of its files, for ``medconsist manifest build --pattern``: of slides, of signals or of
+        k-space, one of the three.
+    reader
+        Which module of ``medconsist.mri.readers`` opens its k-space; None where none does.
     patient_from
         Rule for ``medconsist manifest build --patient-from``, searched in the path.
     patients
@@ -146,6 +162,8 @@ class Dataset(Record):
         Paths, and what the rule makes of them; tested.
     facts
         What else to know.
+    stand_ins
+        Parts of published designs that its files can be taken for.
     splits
         Of patients, as others published them.
     files
@@ -165,12 +183,17 @@ class Dataset(Record):
     how: str
     license: str
     citation: str
+    creators: tuple[str, ...] = ()
+    published: Annotated[str, AfterValidator(_day)] | None = None
     slides: tuple[str, ...] = ()
     recordings: tuple[str, ...] = ()
+    kspace: tuple[str, ...] = ()
+    reader: Literal["cmrxrecon", "fastmri", "ismrmrd", "skm_tea"] | None = None
     patient_from: Annotated[str, AfterValidator(_naming)]
     patients: Literal["named", "one slide each", "unknown"]
     examples: tuple[Example, ...] = ()
     facts: tuple[Fact, ...] = ()
+    stand_ins: tuple[StandIn, ...] = ()
     splits: tuple[PublishedSplit, ...] = ()
     files: tuple[DatasetFile, ...] = ()
 
@@ -190,24 +213,33 @@ class Dataset(Record):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Dataset":
-        if bool(self.slides) == bool(self.recordings):
-            msg = "name the files by slides or by recordings, one of the two"
+        if sum(map(bool, (self.slides, self.recordings, self.kspace))) != 1:
+            msg = "name the files by slides, by recordings or by kspace, one of the three"
+            raise ValueError(msg)
+        if self.reader is not None and not self.kspace:
+            msg = f"reader {self.reader!r} opens k-space; name the files by kspace"
             raise ValueError(msg)
         return self
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Names of its files, of whichever kind they are."""
+        return (*self.slides, *self.recordings, *self.kspace)
 
     @property
     def text(self) -> str:
         """For a terminal."""
         doi = () if self.doi is None else (f"doi:{self.doi}",)
-        names = " ".join((*self.slides, *self.recordings))
-        build = f"--pattern {names} --patient-from '{self.patient_from}'"
+        build = f"--pattern {' '.join(self.patterns)} --patient-from '{self.patient_from}'"
         facts = (f"{'' if one.verified else 'not verified: '}{one.what}" for one in self.facts)
+        reader = {"reader": self.reader or "none, convert the files"} if self.kspace else {}
         about = {
             "get": self.how,
             "license": self.license,
             "cite": self.citation,
             "patients": self.patients,
             "build": build,
+            **reader,
         }
         return "\n".join(
             [
@@ -215,6 +247,7 @@ class Dataset(Record):
                 f"  {' '.join((self.page, *doi))}",
                 *(f"  {what}: {text}" for what, text in about.items()),
                 *(f"  - {fact}" for fact in facts),
+                *(f"  - {one.text}" for one in self.stand_ins),
                 *(f"  - {one.text}" for one in self.splits),
             ]
         )

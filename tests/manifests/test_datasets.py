@@ -1,11 +1,13 @@
 """Data manifests: what comes with the program is sound, and names become patients as it says."""
 
 import json
+from fnmatch import fnmatchcase
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
+import medconsist
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.dataset import Dataset, datasets, named_dataset, read_dataset
 from medconsist.manifests.naming import Naming
@@ -16,7 +18,13 @@ SIGNALS = [
     *("ad-apava", "cinc2021-sample", "cpsc2018-sample", "ptb", "ptb-xl", "smni-eeg", "tdbrain"),
     "wfdb-sample",
 ]
-NAMES = sorted([*SLIDES, *SIGNALS])
+KSPACE = [
+    *("ahead", "cc359", "cmrxrecon", "fastmri-brain", "fastmri-knee", "fastmri-plus", "m4raw"),
+    *("ocmr", "skm-tea", "stanford-fse-knees"),
+]
+NAMES = sorted([*SLIDES, *SIGNALS, *KSPACE])
+CIRIM_PARTS = ("T1w brain", "FLAIR brain", "T2w knee")
+READERS = Path(medconsist.__file__).parent / "mri" / "readers"
 SOUND = """
 name = "mine"
 title = "Mine"
@@ -43,6 +51,7 @@ def test_the_data_sets_come_with_the_program() -> None:
         assert one.name in one.text
         assert bool(one.slides) == (one.name in SLIDES)
         assert bool(one.recordings) == (one.name in SIGNALS)
+        assert bool(one.kspace) == (one.name in KSPACE)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,6 +63,40 @@ def test_names_of_files_become_the_patients_that_the_examples_say(name: str) -> 
         named = Naming(dataset.patient_from).name(folder, folder / example.path)
         found = (None, None) if named is None else (named.patient, named.item)
         assert found == (example.patient, example.item), example.path
+
+
+@pytest.mark.parametrize("name", KSPACE)
+def test_the_patterns_of_kspace_fit_its_cases(name: str) -> None:
+    dataset = datasets()[name]
+    cases = [one.path for one in dataset.examples if one.patient is not None]
+    assert cases
+    for path in cases:
+        assert any(fnmatchcase(Path(path).name, pattern) for pattern in dataset.patterns), path
+
+
+def test_the_reader_that_a_data_set_names_is_there() -> None:
+    readers = {name: datasets()[name].reader for name in KSPACE}
+    assert [name for name, reader in readers.items() if reader is None] == ["cc359"]
+    assert all((READERS / f"{reader}.py").is_file() for reader in readers.values() if reader)
+    known = datasets()
+    assert "reader: fastmri" in known["m4raw"].text
+    assert "reader: none, convert the files" in known["cc359"].text
+    assert "reader:" not in known["panda"].text
+
+
+def test_every_contrast_of_the_paper_has_public_data_in_its_place() -> None:
+    stand_ins = [(name, one) for name in KSPACE for one in datasets()[name].stand_ins]
+    assert {one.design for _, one in stand_ins} == {"CIRIM"}
+    found = {part: {name for name, one in stand_ins if one.part == part} for part in CIRIM_PARTS}
+    assert all(len(names) > 1 for names in found.values()), found
+    for name, one in stand_ins:
+        dataset = datasets()[name]
+        assert all(_is_below(file, dataset.patterns) for file in one.files), (name, one.files)
+        assert one.text in dataset.text
+
+
+def _is_below(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(file == pattern or fnmatchcase(file, pattern) for pattern in patterns)
 
 
 def test_facts_that_were_not_read_at_their_source_are_shown_so() -> None:
@@ -133,8 +176,12 @@ def test_a_file_of_ones_own_is_read_by_its_name(tmp_path: Path) -> None:
         (SOUND + FILE + 'sha256 = "abc"', r"files\.0\.sha256"),
         (SOUND + FILE + "bytes = -1", r"files\.0\.bytes"),
         (SOUND + FILE + FILE, "two files would be a.svs"),
-        (SOUND + 'recordings = ["*.hea"]', "by slides or by recordings, one of the two"),
-        (SOUND.replace('slides = ["*.svs"]', ""), "by slides or by recordings, one of the two"),
+        (SOUND + 'recordings = ["*.hea"]', "by recordings or by kspace, one of the three"),
+        (SOUND + 'kspace = ["*.h5"]', "by recordings or by kspace, one of the three"),
+        (SOUND.replace('slides = ["*.svs"]', ""), "by recordings or by kspace, one of the three"),
+        (SOUND + 'reader = "fastmri"', "opens k-space; name the files by kspace"),
+        (SOUND.replace("slides", "kspace") + 'reader = "fastmr"', "reader"),
+        (SOUND + 'published = "May 2020"', "a year, month or day as ISO 8601"),
         (SOUND + SPLIT.replace("[2]", "[1]"), "split they: patient 1 is in two places"),
         (SOUND + SPLIT + "positive = [3]", "patient 3 is positive and in no part"),
         (SOUND + SPLIT.replace("[2]", "[]"), "nobody is trained on, or nobody is judged"),
