@@ -36,11 +36,11 @@ $(VENV)/.made: constraints.txt
 	touch $@
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml
-	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,train]'
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,dicom,train]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,train,siemens,ray,slurm]' --group dev
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,dicom,train,siemens,ray,slurm]' --group dev
 	touch $@
 
 clean:
