@@ -10,8 +10,8 @@ DEMO := demo
 demo: $(VENV)/.run                ## the main job on embedded data, then how to look at it
 	$(BIN)/medconsist demo --out $(DEMO)
 
-test: lint                        ## lint, types, floors, tests
-	$(BIN)/python -m pytest
+test: lint                        ## lint, types, floors, tests: a process a core, of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -192,8 +192,9 @@ Real EEG of 16 subjects, 8 alcoholic and 8 controls (SMNI), 920 windows of a sec
 with EOG. First what a split within subjects feigns, beside the honest figure. Then methods by
 leave-pair-out: the AUC is that of pairs whose two scores are of one model, with an interval over
 patients that allows for it. Encoders learn, without labels, on the two of four blocks of patients
-that hold neither of the pair; 6 epochs at 1e-3 of AdamW for all, tuned on nothing. The one contrast
-was fixed beforehand and expected a tie; with 16 subjects no other rows may be ranked.
+that hold neither of the pair; 6 epochs at 1e-3 of AdamW for all, tuned on nothing: the same steps,
+not the same seconds, and supervised rows share neither. The one contrast was fixed beforehand and
+expected a tie; with 16 subjects no other rows may be ranked.
 """,
         partial(smni.run_bench, data=None, seed=0),
     ),
@@ -209,8 +210,7 @@ the scores of its trust record, beside 300 calibration cases that no stream hold
 baseline): the data residual of a scan, 1 - max softmax elsewhere. The first change of each domain
 was named beforehand and decides; the other one describes. A slide's change is one of features, not
 of pixels: it says nothing about encoders. Scans by CG-SENSE, 64 x 64, their SNR from 20 to 60; the
-signals' scores of withheld leads and segments are those of the bench and stand in no trust record
-yet. Streams reuse the cases of their pools: the case is the unit, and intervals are over draws of
+signals' score of withheld segments is that of the bench and stands in no trust record. Streams reuse the cases of their pools: the case is the unit, and intervals are over draws of
 the pools. False alarms in *random orders* test the alarm and its code, since every order of the
 same cases is as likely; *as made* is one stream, each case once.
 """,

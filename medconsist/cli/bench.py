@@ -18,6 +18,9 @@ __all__ = ["Bench"]
 Name = Literal[
     "mri",
     "cirim",
+    "cirim-speed",
+    "mri-coverage",
+    "mri-adapt",
     "zero-shot",
     "spiked",
     "consistency",
@@ -40,18 +43,18 @@ class Bench(Common):
     """Compare with a baseline in one run and report ratios; progress goes to stderr."""
 
     name: Annotated[Positional[Name], arg(metavar="NAME")]
-    """Which bench: mri (about 3 minutes on 2 cores), cirim (10), zero-shot (6 a draw),
-    spiked (12), consistency (1), tiles (2), tissue (4), batch (3), implants (6), mil (35),
-    musk (9), mil-step (6), ts (2), ts-worlds (20), ts-smni (65)
-    or alarm (6)."""
+    """Which bench: mri (about 3 minutes on 2 cores), cirim (10), cirim-speed (5),
+    mri-coverage (12), mri-adapt (20), zero-shot (6 a draw), spiked (12), consistency (1),
+    tiles (2), tissue (4), batch (3), implants (6), mil (35), musk (9), mil-step (6), ts (2),
+    ts-worlds (20), ts-smni (65) or alarm (6)."""
     data: Path | None = None
     """For mri, cirim, zero-shot, tiles, implants, musk and ts-smni, folder of real data; by default
     MEDCONSIST_TEST_DATA. Without it, fewer rows; zero-shot, implants, musk and ts-smni have
     none."""
     draws: int | None = None
     """For cirim, test scans of each cell; 30 by default. For zero-shot, draws of withheld samples;
-    1 by default. For mil and ts-worlds, simulated datasets; 10 by default. For musk, repeats of its
-    folds; 10 by default."""
+    1 by default. For mri-adapt, scans of each setting; 30 by default. For mil and ts-worlds,
+    simulated datasets; 10 by default. For musk, repeats of its folds; 10 by default."""
     seeds: int | None = None
     """For mil, trainings of each method on each dataset in tables a and b; 3 by default."""
     folder: Path | None = None
@@ -73,7 +76,7 @@ class Bench(Common):
         return 0
 
     def _report(self) -> "BenchReport":
-        if self.name not in ("cirim", "zero-shot", "mil", "musk", "ts-worlds"):
+        if self.name not in ("cirim", "mri-adapt", "zero-shot", "mil", "musk", "ts-worlds"):
             self._refuse("draws", self.draws)
         if self.name != "mil":
             self._refuse("seeds", self.seeds)
@@ -94,6 +97,18 @@ class Bench(Common):
                 from medconsist.mri.bench.learned.run import run_bench as run_cirim
 
                 return run_cirim(data=self.data, seed=self.seed, **draws)
+            case "cirim-speed":
+                from medconsist.mri.bench.speed import run_bench as run_speed
+
+                return run_speed(seed=self.seed)
+            case "mri-coverage":
+                from medconsist.mri.bench.coverage import run_bench as run_coverage
+
+                return run_coverage(seed=self.seed)
+            case "mri-adapt":
+                from medconsist.mri.bench.adaptation import run_bench as run_adaptation
+
+                return run_adaptation(seed=self.seed, **draws)
             case "zero-shot":
                 from medconsist.mri.bench.real_learned import run_bench as run_zero_shot
 

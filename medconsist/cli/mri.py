@@ -1,4 +1,4 @@
-"""``medconsist mri``: simulate, reconstruct, evaluate, train."""
+"""``medconsist mri``: simulate, reconstruct, evaluate, calibrate, train."""
 
 import json
 import math
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg, subcommand
 
 from medconsist.cli.batch_options import Batching
+from medconsist.cli.mri_benchmark import Benchmark
+from medconsist.cli.mri_calibrate import Calibrate
 from medconsist.cli.mri_export import ExportImage
 from medconsist.cli.mri_train import ImportWeights, Train
 from medconsist.cli.options import Common
@@ -18,6 +20,7 @@ from medconsist.errors import RefusedInputError
 if TYPE_CHECKING:  # the room imports nothing heavy
     from medconsist.mri.methods import Method
     from medconsist.mri.task import Job
+    from medconsist.mri.uncertainty.settings import Uncertainty
 
 __all__ = ["Evaluate", "Mri", "Reconstruct", "Simulate"]
 
@@ -39,8 +42,9 @@ class Reconstruct(Batching):
     """K-space files, or one manifest."""
     out: Path
     """Folder of results; made if it is not there."""
-    method: Literal["cs", "cgsense", "zerofilled", "cirim"] = "cs"
-    """Compressed sensing, CG-SENSE, zero-filled, or a trained network."""
+    method: Literal["cs", "cgsense", "zerofilled", "cirim", "network"] = "cs"
+    """Compressed sensing, CG-SENSE, zero-filled, or a trained network: cirim, or any other by the
+    same flags (network)."""
     weights: Annotated[str | None, arg(metavar="NAME|FILE")] = None
     """Weights of cirim: cirim (the default), rim, irim, cirim-explicit, or a file of mri train."""
     weights_sha256: Annotated[str | None, arg(metavar="HEX")] = None
@@ -48,6 +52,9 @@ class Reconstruct(Batching):
     zero_shot: Annotated[
         bool, arg(help="Train cirim on this scan before it is reconstructed; minutes.")
     ] = False
+    adapt: bool = False
+    """The same with few weights and steps, in seconds. Either is kept only where samples that had
+    no part in it say that it gains; the result says which."""
     lambda_: Annotated[float | None, arg(name="lambda", metavar="FLOAT")] = None
     """Weight of the regulariser, in BART's scaling; by default .005 for both methods."""
     regulariser: Literal["wavelet", "tv"] = "wavelet"
@@ -66,6 +73,14 @@ class Reconstruct(Batching):
     """Time frame, echo or repetition, from 0; needed where the file holds several."""
     budget_gib: float = 8.0
     """Most memory that the header of a file may claim for its samples [GiB]."""
+    uncertainty: Literal["none", "replica", "splits", "steps"] = "none"
+    """Map beside the image: pseudo replicas of the noise, an ensemble over parts of the samples, or
+    the steps of cirim."""
+    replicas: int | None = None
+    """Reconstructions that replica and splits take; 20 by default."""
+    calibration: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Of mri calibrate: makes the map the half-width of an interval, for its method alone; valid
+    under exchangeability only."""
     study: str = "mri"
     """Study that the case belongs to."""
     patient: str | None = None
@@ -126,7 +141,30 @@ class Reconstruct(Batching):
                 combine=self.combine,
                 prepare=PrepareConfig(compress_to=self.coils, espirit=espirit),
                 seed=self.seed,
+                uncertainty=self._uncertainty(),
             ),
+        )
+
+    def _uncertainty(self) -> "Uncertainty | None":
+        from medconsist.mri.uncertainty.calibration import read_calibration
+        from medconsist.mri.uncertainty.settings import Uncertainty
+
+        if self.uncertainty == "none":
+            given = {"--replicas": self.replicas, "--calibration": self.calibration}
+            unused = [flag for flag, value in given.items() if value is not None]
+            if unused:
+                msg = (
+                    f"{' and '.join(unused)} goes with --uncertainty; take replica, splits, steps."
+                )
+                raise RefusedInputError(msg)
+            return None
+        if self.uncertainty == "steps" and self.replicas is not None:
+            msg = "--uncertainty steps is of one forward pass; leave --replicas out."
+            raise RefusedInputError(msg)
+        return Uncertainty(
+            kind=self.uncertainty,
+            replicas=20 if self.replicas is None else self.replicas,
+            calibration=None if self.calibration is None else read_calibration(self.calibration),
         )
 
     def _method(self) -> "Method":
@@ -137,10 +175,11 @@ class Reconstruct(Batching):
             weights=self.weights,
             sha256=self.weights_sha256,
             zero_shot=self.zero_shot,
+            adapt=self.adapt,
             seed=self.seed,
         )
-        if self.method == "cirim":
-            refuse_weight_of("cirim", lambda_=self.lambda_, regulariser=self.regulariser)
+        if self.method in ("cirim", "network"):
+            refuse_weight_of(self.method, lambda_=self.lambda_, regulariser=self.regulariser)
             return choice.method()
         choice.refuse_unused(self.method)
         return method_named(self.method, lambda_=self.lambda_, regulariser=self.regulariser)
@@ -227,14 +266,16 @@ class Evaluate(Common):
 
 @dataclass(frozen=True)
 class Mri:
-    """MRI: simulate, reconstruct, evaluate, train."""
+    """MRI: simulate, reconstruct, evaluate, calibrate, train."""
 
     verb: (
         Annotated[Reconstruct, subcommand("reconstruct", prefix_name=False)]
         | Annotated[Simulate, subcommand("simulate", prefix_name=False)]
         | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
+        | Annotated[Calibrate, subcommand("calibrate", prefix_name=False)]
         | Annotated[ExportImage, subcommand("export", prefix_name=False)]
         | Annotated[Train, subcommand("train", prefix_name=False)]
+        | Annotated[Benchmark, subcommand("benchmark", prefix_name=False)]
         | Annotated[ImportWeights, subcommand("import-weights", prefix_name=False)]
     )
 

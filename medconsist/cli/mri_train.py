@@ -2,9 +2,9 @@
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -12,8 +12,8 @@ from medconsist.cli.options import Common, Computing
 from medconsist.errors import RefusedInputError
 
 if TYPE_CHECKING:
-    from medconsist.mri.cirim.config import CirimConfig
     from medconsist.mri.learned.training_run import Trained, TrainingRun
+    from medconsist.mri.reconstruction_network import Architecture
 
 __all__ = ["ImportWeights", "Train"]
 
@@ -22,7 +22,7 @@ __all__ = ["ImportWeights", "Train"]
 class Train(Computing):
     """Train a network on scans of the simulator, or on your undersampled scans alone (--ssdu).
 
-    The weights go with: mri reconstruct INPUT --method cirim --weights FILE.
+    The weights go with: mri reconstruct INPUT --method network --weights FILE.
     """
 
     out: Path
@@ -32,18 +32,29 @@ class Train(Computing):
     """Undersampled k-space files to learn from, without references."""
     validation: tuple[Path, ...] = ()
     """Other undersampled files, on whose withheld samples the network is scored."""
-    network: Literal["cirim", "rim", "irim"] | None = None
+    network: (
+        Literal["cirim", "rim", "irim", "unet", "cascadenet", "kikinet", "lpdnet", "varnet"] | None
+    ) = None
     """Preset; by default the shipped CIRIM's: 5 cascades of 5 time-steps, 32 features."""
+    network_size: Literal["small", "published", "released"] | None = None
+    """Size of unet, cascadenet, kikinet, lpdnet and varnet: small (the default), .3 to .5 million
+    parameters; published, as their papers say; released, ATOMMIC's, with the weights it shares."""
     cascades: int | None = None
-    """Cascades of the preset."""
+    """Cascades of the preset; iterations of kikinet and lpdnet."""
     time_steps: int | None = None
-    """Time-steps of each cascade."""
+    """Time-steps of each cascade of cirim, rim and irim."""
     features: int | None = None
-    """Channels of the hidden states."""
+    """Channels of the hidden states, or of the finest level of a U-Net."""
     unit: Literal["indrnn", "gru", "mgu"] | None = None
-    """Recurrent unit."""
-    consistency: Literal["implicit", "explicit", "varnet"] | None = None
-    """Data consistency."""
+    """Recurrent unit of cirim, rim and irim."""
+    consistency: (
+        Literal["implicit", "explicit", "varnet", "kspace", "interleaved", "released", "none"]
+        | None
+    ) = None
+    """Data consistency. cirim: implicit, explicit, varnet; cascadenet and varnet also kspace and
+    none; kikinet: interleaved, released, none."""
+    coil_maps: Literal["given", "learnt"] | None = None
+    """Coil maps of varnet: those of the scan, or by a network of its own from the ACS."""
     start: Annotated[str | None, arg(metavar="NAME|FILE")] = None
     """Weights to begin with, in place of an architecture."""
     freeze: tuple[str, ...] = ()
@@ -96,21 +107,18 @@ class Train(Computing):
             resume=self.resume,
         )
 
-    def _network(self) -> "CirimConfig | None":
-        from medconsist.mri.cirim.config import PRESETS
-        from medconsist.mri.learned.training_run import DEFAULT_NETWORK
+    def _network(self) -> "Architecture | None":
+        from medconsist.mri.learned.asked_network import asked_network
 
-        asked = {
-            "cascades": self.cascades,
-            "steps": self.time_steps,
-            "features": self.features,
-            "unit": self.unit,
-            "consistency": self.consistency,
+        flags = {
+            "--cascades": self.cascades,
+            "--time-steps": self.time_steps,
+            "--features": self.features,
+            "--unit": self.unit,
+            "--consistency": self.consistency,
+            "--coil-maps": self.coil_maps,
         }
-        given: dict[str, Any] = {name: v for name, v in asked.items() if v is not None}
-        if self.network is None:
-            return replace(DEFAULT_NETWORK, **given) if given else None
-        return replace(PRESETS[self.network], **given)
+        return asked_network(self.network, flags, size=self.network_size)
 
 
 @dataclass(frozen=True, kw_only=True)

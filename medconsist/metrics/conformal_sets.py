@@ -14,6 +14,7 @@ from torch import Tensor
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
 from medconsist.metrics._checks import refuse_labels, refuse_probabilities, refuse_test
+from medconsist.metrics.conformal_bound import conformal_bound, conformal_rank, coverage_test
 from medconsist.metrics.report import Proportion, exact_binomial_interval
 
 __all__ = ["ConformalSets", "Coverage", "calibrate_sets", "check_coverage"]
@@ -195,10 +196,10 @@ def check_coverage(
     refuse_labels(label, len(rule.limits))
     k, m = int(sets.gather(1, label[:, None]).sum()), len(label)
     stats = require("scipy.stats", extra="wsi")
-    place, n = _place(sum(rule.n), rule.alpha), sum(rule.n)
-    exact = None
+    n, exact = sum(rule.n), None
     if not rule.by_class:
-        exact = 1.0 if place > n else float(stats.betabinom.cdf(k, m, place, n + 1 - place))
+        unlimited = conformal_rank(n, rule.alpha) > n
+        exact = 1.0 if unlimited else coverage_test(k, m, n=n, alpha=rule.alpha).p_low
     return Coverage(
         covered=exact_binomial_interval(k, m, unit=rule.unit_of_analysis),
         promised=1 - rule.alpha,
@@ -210,10 +211,5 @@ def check_coverage(
 
 
 def _limit(score: Float[Tensor, " units"], alpha: float) -> float | None:
-    place = _place(len(score), alpha)
-    return None if place > len(score) else float(score.sort().values[place - 1])
-
-
-def _place(n: int, alpha: float) -> int:
-    # 20 * (1 - 0.05) may be 19.000000000000004: do not ask for one unit more.
-    return math.ceil((n + 1) * (1 - alpha) - 1e-9)
+    bound = conformal_bound(score, alpha=alpha)
+    return None if math.isinf(bound) else bound

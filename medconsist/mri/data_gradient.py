@@ -1,11 +1,13 @@
 """The gradient of the data term, which a recurrent inference machine is shown at each step."""
 
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError
+from medconsist.mri.data_weights import WeightedGradient
 from medconsist.mri.forward import sense_operator
 from medconsist.mri.normal_operator import SenseNormal
 from medconsist.operators.base import LinearOperator
@@ -57,6 +59,12 @@ class DataGradient:
             raise RefusedInputError(msg)
         self._normal = SenseNormal(mask, maps)
         self.zerofilled = sense_operator(mask, maps).H(samples)
+        self._scan = (samples, mask, maps)
+
+    @cached_property
+    def weighted(self) -> WeightedGradient:
+        """``A^H W (A x - y)`` of the same scan, every region of k-space counting alike."""
+        return WeightedGradient(*self._scan)
 
     def __call__(self, x: Array) -> Tensor:
         """Return the gradient at x, ``slices sets height width``."""

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.report import Estimate, interval
-from medconsist.mri.evidence.features import feature_patch, object_mask, reference_intensity
+from medconsist.mri.evidence.features import object_mask, reference_intensity
 from medconsist.mri.forward import Measurement
+from medconsist.mri.lesion_images import change_at, inside_object, lesion_image, scattered
 from medconsist.shapes import ComplexImages
 
 __all__ = ["LesionResponse", "LesionRow", "LesionStudy", "Sites", "central_sites"]
@@ -150,15 +151,10 @@ def scattered_sites(
     RefusedInputError
         The object has no room for so many.
     """
-    room = _inside(object_mask(anatomy), study.spacing_px)
-    candidates = room.nonzero().cpu()
-    order = torch.randperm(len(candidates), generator=generator, device=generator.device).cpu()
-    chosen: list[Tensor] = []
-    for place in candidates[order]:
-        if all(_distance(place, other) >= study.spacing_px for other in chosen):
-            chosen.append(place)
-        if len(chosen) == study.n_sites:
-            return _with_shams(torch.stack(chosen), study, generator)
+    room = inside_object(object_mask(anatomy), study.spacing_px)
+    chosen = scattered(room, spacing_px=study.spacing_px, generator=generator, most=study.n_sites)
+    if len(chosen) == study.n_sites:
+        return _with_shams(chosen, study, generator)
     msg = (
         f"only {len(chosen)} of {study.n_sites} sites fit into the object {study.spacing_px} "
         "pixels apart; ask for fewer or a smaller spacing."
@@ -236,12 +232,12 @@ def lesion_responses(
     for fwhm in study.fwhm_px:
         lesions, shams = torch.zeros(2, len(sites.lesions), dtype=without.real.dtype).unbind()
         for group in _groups(sites.lesions, study.apart_fwhm * fwhm):
-            delta = _lesions(anatomy, sites.lesions[group], peak, fwhm)
+            delta = lesion_image(anatomy, sites.lesions[group], peak=peak, fwhm_px=fwhm)
             samples = measurement.samples + _in_first_set(measurement, delta)
             change = method(measurement.with_samples(samples)) - without
-            lesions[group] = _projected(change, anatomy, sites.lesions[group]) / peak
+            lesions[group] = change_at(change, anatomy, sites.lesions[group]) / peak
             # a wide lesion reaches to its sham: only what was not inserted there counts
-            shams[group] = _projected(change - delta, anatomy, sites.shams[group]) / peak
+            shams[group] = change_at(change - delta, anatomy, sites.shams[group]) / peak
         responses.append(LesionResponse(fwhm, lesions, shams))
     return tuple(responses)
 
@@ -272,28 +268,11 @@ def lesion_rows(
     return tuple(rows)
 
 
-def _lesions(anatomy: Tensor, places: Tensor, peak: float, fwhm: float) -> Tensor:
-    """Return the sum of the lesions, each in the phase that the anatomy has at its place."""
-    patch = feature_patch(fwhm, like=anatomy)
-    half = patch.shape[0] // 2
-    padded = torch.nn.functional.pad(torch.zeros_like(anatomy), (half, half, half, half))
-    for z, row, column in places.tolist():
-        phase = anatomy[z, row, column].sgn()
-        side = patch.shape[0]
-        padded[z, row : row + side, column : column + side] += peak * phase * patch
-    return padded[:, half : padded.shape[1] - half, half : padded.shape[2] - half]
-
-
 def _in_first_set(measurement: Measurement, delta: Tensor) -> Tensor:
     others = measurement.maps.shape[1] - 1
     sets = torch.nn.functional.pad(delta[:, None], (0, 0, 0, 0, 0, others))
     samples: Tensor = measurement.operator(sets)
     return samples
-
-
-def _projected(change: Tensor, anatomy: Tensor, places: Tensor) -> Tensor:
-    at = places.to(change.device).unbind(1)
-    return (change[at] * anatomy[at].sgn().conj()).real.cpu()
 
 
 def _groups(places: Tensor, apart: float) -> list[list[int]]:
@@ -313,21 +292,6 @@ def _distance(one: Tensor, other: Tensor) -> float:
     if one[0] != other[0]:
         return math.inf
     return float((one - other).double().norm())
-
-
-def _inside(mask: Tensor, margin: float) -> Tensor:
-    """Return the positions whose surrounding square of ``margin`` is in the object's hull."""
-    size = 2 * math.ceil(margin) + 1
-    # closing first: a dark ventricle is inside the object, not its edge
-    grown = _maximum(mask.double(), size, beyond=0.0)
-    return 1 - _maximum(1 - grown, 2 * size - 1, beyond=1.0) > 0
-
-
-def _maximum(values: Tensor, size: int, *, beyond: float) -> Tensor:
-    half = size // 2
-    padded = torch.nn.functional.pad(values, (half, half, half, half), value=beyond)
-    largest: Tensor = torch.nn.functional.max_pool2d(padded, size, stride=1)
-    return largest
 
 
 def _with_shams(lesions: Tensor, study: LesionStudy, generator: torch.Generator) -> Sites:

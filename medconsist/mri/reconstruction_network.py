@@ -2,16 +2,21 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from medconsist.errors import RefusedInputError
 from medconsist.shapes import CoilKSpace, CoilMaps, SamplingMask
+from medconsist.training.settings import Precision
 
-__all__ = ["Architecture", "Predictions", "ReconstructionNetwork"]
+__all__ = ["Architecture", "Compiled", "Predictions", "ReconstructionNetwork"]
 
 Predictions = Complex[Tensor, "cascades steps slices sets height width"]
+Compiled = Literal["default", "reduce-overhead"] | None
+"""Mode of ``torch.compile``; the second replays CUDA graphs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +74,36 @@ class ReconstructionNetwork(nn.Module, ABC):
         low_memory
             Compute parts of the forward pass again in the backward pass, where the network can.
         """
+
+    @torch.no_grad()
+    def reconstruct(
+        self,
+        samples: CoilKSpace,
+        mask: SamplingMask,
+        maps: CoilMaps,
+        sigma: Float[Tensor, " slices"],
+        *,
+        precision: Precision = "32",
+        compiled: Compiled = None,
+    ) -> Complex[Tensor, "slices sets height width"]:
+        """Return the last image alone, without a gradient: ``forward(...)[-1, -1]``.
+
+        Parameters
+        ----------
+        samples, mask, maps, sigma
+            As in `forward`.
+        precision, compiled
+            For networks with an inference of their own, such as `Cirim`.
+
+        Raises
+        ------
+        RefusedInputError
+            The network has no such precision, or cannot be compiled.
+        """
+        if precision != "32" or compiled is not None:
+            msg = (
+                f"{type(self).__name__} got precision {precision!r} and compiled {compiled!r}; "
+                "allowed for it: '32' and None."
+            )
+            raise RefusedInputError(msg)
+        return self(samples, mask, maps, sigma)[-1, -1]

@@ -27,10 +27,10 @@ from medconsist.mri.draw_seeds import Role, draw_seed
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.prepare import prepare
 from medconsist.mri.scan_series import CONTRASTS, FIELD_OF_VIEW_MM, SLICE_SPACING_MM
-from medconsist.mri.simulate import Phantom, ScanConfig, generator_hash, simulate
+from medconsist.mri.simulate import Phantom, ScanConfig, SimulatedScan, generator_hash, simulate
 from medconsist.operators.fourier import Fourier
 
-__all__ = ["PoolConfig", "ScanPool", "load_pool"]
+__all__ = ["PoolConfig", "ScanPool", "load_pool", "stored_pool"]
 
 _FIELDS = ("samples", "maps", "sigma", "reference")
 _QUANTILE = 0.99
@@ -165,6 +165,11 @@ class ScanPool:
                 progress(number + 1)
         return cls(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
+    @classmethod
+    def of_scan(cls, scan: SimulatedScan) -> "ScanPool":
+        """Return the slices of one fully sampled scan."""
+        return cls(*_slices(scan.kspace, scan.reference))
+
     def at(self, index: Int64[Tensor, " draws"] | Sequence[int]) -> "ScanPool":
         """Return the slices of that index."""
         index = torch.as_tensor(index)
@@ -238,10 +243,25 @@ def load_pool(config: PoolConfig, folder: Path, *, phantom: Phantom | None = Non
         "phantom": None if phantom is None else phantom.name,
     }
     path = folder / f"pool-{sha256_of_bytes(canonical_json(made_of))[:16]}.safetensors"
-    if not path.is_file():
+
+    def make() -> ScanPool:
         logger.info("simulating %d scans ...", config.scans)
-        pool = ScanPool.simulate(config, phantom=phantom)
-        make_folder(folder)
+        return ScanPool.simulate(config, phantom=phantom)
+
+    return stored_pool(path, make)
+
+
+def stored_pool(path: Path, make: Callable[[], ScanPool]) -> ScanPool:
+    """Return the pool of a file, which is made first where it is not there.
+
+    Raises
+    ------
+    TruncatedFileError
+        The file is damaged.
+    """
+    if not path.is_file():
+        pool = make()
+        make_folder(path.parent)
         with atomic_replace(path) as partial:
             save_file({name: getattr(pool, name) for name in _FIELDS}, partial)
     try:

@@ -7,6 +7,7 @@ from medconsist.errors import RefusedInputError
 from medconsist.mri.methods import CgSense, CompressedSensing, Method, Zerofilled
 from medconsist.mri.prepare import PrepareConfig
 from medconsist.mri.trust import TrustConfig
+from medconsist.mri.uncertainty.settings import Uncertainty
 
 __all__ = ["KIND", "Reconstruction"]
 
@@ -31,11 +32,14 @@ class Reconstruction:
         See their classes.
     seed
         Of every random draw.
+    uncertainty
+        Map of the method that was asked for; None writes none.
 
     Raises
     ------
     RefusedInputError
-        ``combine`` does not go with the method, or ``prepare`` says what it would not use.
+        ``combine`` does not go with the method, or ``prepare`` says what it would not use, or
+        uncertainty of steps is asked of a method without a network.
 
     Examples
     --------
@@ -50,8 +54,10 @@ class Reconstruction:
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
     seed: int = 0
+    uncertainty: Uncertainty | None = None
 
     def __post_init__(self) -> None:
+        self._refuse_unmade_uncertainty()
         if self.combine == "rss" and self.method.name != "zerofilled":
             msg = (
                 f"--combine rss goes with --method zerofilled alone, got --method "
@@ -62,6 +68,19 @@ class Reconstruction:
             msg = (
                 "--combine rss takes all coils as they are and needs no maps; leave --coils and "
                 "--map-sets out."
+            )
+            raise RefusedInputError(msg)
+
+    def _refuse_unmade_uncertainty(self) -> None:
+        if self.uncertainty is None:
+            return
+        if self.combine == "rss":
+            msg = "--combine rss has no uncertainty; leave --uncertainty out."
+            raise RefusedInputError(msg)
+        if self.uncertainty.kind == "steps" and not self.method.learned:
+            msg = (
+                f"--uncertainty steps is of a network, got --method {self.method.name}; take "
+                "replica or splits."
             )
             raise RefusedInputError(msg)
 
@@ -94,6 +113,8 @@ class Reconstruction:
     def as_config(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         methods = {role: m.as_config() for role, m in self.by_role.items()}
+        # the keys of results without a map stay what they were
+        chosen = {} if self.uncertainty is None else {"uncertainty": self.uncertainty.as_config()}
         return {
             "task": KIND,
             "methods": methods,
@@ -101,4 +122,5 @@ class Reconstruction:
             "prepare": asdict(self.prepare),
             "trust": asdict(self.trust),
             "seed": self.seed,
+            **chosen,
         }

@@ -25,6 +25,8 @@ from medconsist.mri.scan_file import SIMULATED_NOTE, read_reference
 from medconsist.mri.settings import KIND, Reconstruction
 from medconsist.mri.shown_first import Solved, judge_images
 from medconsist.mri.trust import MriTrust
+from medconsist.mri.uncertainty.scan_map import ROLES as UNCERTAINTY_ROLES
+from medconsist.mri.uncertainty.scan_map import ScanMap, refuse_other_calibration, scan_map
 from medconsist.results.cases import Outcome, owner_of_case, publish, same_file
 from medconsist.results.digests import result_key
 from medconsist.results.schema import ModelRecord, Result, ResultFields, Times
@@ -42,6 +44,7 @@ MAP_UNITS = {
     "not_determined": IMAGE_UNIT,
     "refutable_contrast": "share of the reference intensity",
     "matched_filter": "standard deviations",
+    **dict.fromkeys(UNCERTAINTY_ROLES, IMAGE_UNIT),
 }
 
 
@@ -152,6 +155,15 @@ class _Volume:
     kspace: KSpace
     reference: Tensor | None
 
+    def beside(self, made: ScanMap) -> "_Volume":
+        """Return the volume with a map of uncertainty and its note."""
+        return replace(
+            self,
+            methods=self.methods | {made.role: made.method},
+            trust=replace(self.trust, maps=self.trust.maps | {made.role: made.values}),
+            kspace=self.kspace.with_note(made.note),
+        )
+
 
 def reconstruct_file(job: Job) -> Outcome:
     """Reconstruct a file into its result folder, or find it done.
@@ -227,6 +239,9 @@ def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
         maps = None if job.maps is None else read_maps(job.maps, budget_bytes=job.budget_bytes)
         prepared = prepare(kspace, config=what.prepare, maps=maps)
     measurement = prepared.measurement
+    refuse_other_calibration(
+        what.uncertainty, job.as_config(), prepared, maps_given=job.maps is not None
+    )
     asked = {}
     for role, method in what.by_role.items():
         with timed(steps, role):
@@ -244,7 +259,12 @@ def _compute(job: Job, kspace: KSpace, steps: dict[str, float]) -> _Volume:
     trust = judged.trust.scaled(prepared.scale)
     trust = replace(trust, settings=trust.settings | {"noise_from": prepared.noise_from})
     notes = (*prepared.kspace.notes, *_said_of(what.method.weights), *judged.notes)
-    return _Volume(images, methods, trust, replace(prepared.kspace, notes=notes), reference)
+    volume = _Volume(images, methods, trust, replace(prepared.kspace, notes=notes), reference)
+    if what.uncertainty is None:
+        return volume
+    with timed(steps, "uncertainty"):
+        first = asked["reconstruction"]
+        return volume.beside(scan_map(what.uncertainty, prepared, first, judged, seed=what.seed))
 
 
 def _said_of(model: ModelRecord | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import medconsist
 from medconsist._digests import canonical_json, sha256_of_bytes
 from medconsist._records import Record
 
-__all__ = ["Environment", "environment", "git_commit", "library_versions"]
+__all__ = ["Environment", "environment", "git_commit", "has_bfloat16", "library_versions"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -73,6 +73,12 @@ def _versions() -> tuple[tuple[str, str], ...]:
         except metadata.PackageNotFoundError:  # an extra that is not installed
             continue
     return tuple(found.items())
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 by itself; elsewhere it is slower than float32."""
+    flags = _text(Path("/proc/cpuinfo"))
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def git_commit(root: Path | None = None) -> str | None:

@@ -84,6 +84,15 @@ MAP_STYLES: Mapping[str, MapStyle] = MappingProxyType(
             show_from=0.5,
             has_width=True,
         ),
+        "uncertainty": MapStyle(
+            title="Uncertainty",
+            meaning=(
+                "Bright: the magnitude may be off by more here. The notes of the result say "
+                "whether this is the effect of noise alone, a heuristic, or the half-width of a "
+                "calibrated interval, which is valid under exchangeability only."
+            ),
+            show_from=0.1,
+        ),
     }
 )
 """Role of a trust map and how it is drawn."""

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from medconsist.cli.benches.consistency import Sizes, run_bench
-from medconsist.cli.benches.cost import costs, peak_bytes
 from medconsist.results.bench import BenchReport, BenchRow
+from medconsist.training.cost import costs, peak_bytes
 from tests.cli.conftest import Program
 
 CPU = torch.device("cpu")

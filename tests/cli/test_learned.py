@@ -156,7 +156,7 @@ def pickled(folder: Path) -> Path:
 
 
 def of_another_network(folder: Path) -> Path:
-    return write_network(folder / "unet.safetensors", architecture={"network": "unet"})
+    return write_network(folder / "unet.safetensors", architecture={"network": "resnet"})
 
 
 def of_another_size(folder: Path) -> Path:
@@ -173,7 +173,7 @@ WEIGHTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "truncated": ("claims", truncated),
     "pickled": ("pickled content", pickled),
     "no weights": ("is not a safetensors file", plain),
-    "of another network": ("weights of the network 'unet'", of_another_network),
+    "of another network": ("weights of the network 'resnet'", of_another_network),
     "of another size": ("do not belong to the architecture", of_another_size),
 }
 

@@ -192,7 +192,9 @@ def test_the_summary_tells_of_an_alarm_of_the_history(program: Program, tmp_path
     store = ResultStore(out, "mri")
     (line,) = store.history.read().lines
     for number in range(60):
-        value = line.scores["withheld_error"] + number / 1000 * (-1) ** number + 9.0 * (number >= 40)
+        value = (
+            line.scores["withheld_error"] + number / 1000 * (-1) ** number + 9.0 * (number >= 40)
+        )
         scores = {**line.scores, "withheld_error": value}
         store.history.append(line.model_copy(update={"case": f"other-{number}", "scores": scores}))
     assert "History: withheld_error: alarm at other-4" in program(*words).out

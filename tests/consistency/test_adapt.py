@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medconsist.consistency.adapt import Report, adapt_episode, improves_by
+from medconsist.consistency.adapt import Fall, Report, adapt_episode, improves_by
 from medconsist.errors import ConvergenceError, RefusedInputError, ShapeError
 
 
@@ -265,3 +265,64 @@ def test_unfit_budgets_and_errors_are_refused() -> None:
         improves_by(se=-1)
     with pytest.raises(RefusedInputError, match="1 withheld sample has no standard error"):
         improves_by()(torch.ones(1), torch.zeros(1))
+
+
+def test_one_group_of_dependent_errors_counts_as_one_voice() -> None:
+    """The same gain a hundred times over is no more evidence than once."""
+    before = torch.ones(4).repeat_interleave(100)
+    after = before - torch.tensor([0.3, -0.1, 0.2, 0.1]).repeat_interleave(100)
+    groups = torch.arange(4).repeat_interleave(100)
+    plain = Fall.of(before, after)
+    grouped = Fall.of(before, after, groups=groups)
+    once = Fall.of(before[::100], after[::100])
+    assert grouped.mean == pytest.approx(plain.mean)
+    assert grouped.groups == 4
+    assert grouped.se == pytest.approx(once.se)
+    assert plain.se < once.se / 9
+    assert improves_by(se=2)(before, after)
+    assert not improves_by(se=2, groups=groups)(before, after)
+    with pytest.raises(RefusedInputError, match="1 group of withheld samples has no standard"):
+        Fall.of(before, after, groups=torch.zeros(400).long())
+
+
+def test_judges_are_asked_at_the_start_and_at_the_kept_step_alone() -> None:
+    model = Net()
+    asked: list[Tensor] = []
+
+    def judge() -> Tensor:
+        asked.append(model.get_parameter("0.weight").detach().clone())
+        return torch.tensor([2.0, 2.1, 2.2]) - len(asked)
+
+    before = state(model)
+    report = episode(model, judge_fn=judge)
+    assert report.accepted
+    assert report.judged is not None
+    assert [one.tolist() for one in report.judged] == [
+        pytest.approx([1.0, 1.1, 1.2]),
+        pytest.approx([0.0, 0.1, 0.2]),
+    ]
+    assert len(asked) == 2
+    assert torch.equal(asked[0], before["values"]["0.weight"])
+    assert not torch.equal(asked[0], asked[1])
+    assert_same(before, state(model))
+
+
+def test_judges_refuse_what_the_selecting_samples_liked() -> None:
+    model = Net()
+    report = episode(model, judge_fn=lambda: torch.ones(5))
+    assert min(report.errors) < report.errors[0]
+    assert not report.accepted
+    assert report.output is report.unadapted
+
+
+def test_looks_are_taken_every_few_steps_and_after_the_last() -> None:
+    seen: list[int] = []
+    model = Net()
+
+    def errors() -> Tensor:
+        seen.append(1)
+        return torch.linspace(1, 2, 5) / len(seen)
+
+    report = episode(model, steps=7, every=3, errors=errors)
+    assert len(seen) == len(report.errors) == 4
+    assert (report.steps, report.kept_step) == (7, 7)

@@ -25,6 +25,7 @@ class Use:
 LISTED: dict[str, Use] = {
     # ---- one domain
     "adapt.Accept": Use({"mri": 9}, "as adapt_episode"),
+    "adapt.Fall": Use({"mri": 9}, "as adapt_episode"),
     "adapt.Report": Use({"mri": 9}, "as adapt_episode"),
     "adapt.adapt_episode": Use({"mri": 9}, "one case: a few parameters, kept only if they gain"),
     "adapt.improves_by": Use({"mri": 4}, "acceptance by withheld samples"),

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from medconsist.cli.benches.cost import Job, costs, peak_bytes
 from medconsist.consistency.contrast import info_nce
 from medconsist.consistency.prototypes import Prototypes
 from medconsist.consistency.teacher import Teacher
 from medconsist.errors import RefusedInputError
 from medconsist.results.bench import BenchReport, BenchRow, Target
+from medconsist.training.cost import Job, costs, peak_bytes
 
 __all__ = ["Sizes", "run_bench"]
 

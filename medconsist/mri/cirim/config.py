@@ -10,7 +10,7 @@ __all__ = ["PRESETS", "CirimConfig"]
 
 _CHOICES = {
     "unit": ("indrnn", "gru", "mgu"),
-    "consistency": ("implicit", "explicit", "varnet"),
+    "consistency": ("implicit", "explicit", "varnet", "weighted"),
     "hidden": ("carried", "reset"),
     "gradient_scale": ("unit", "inverse_variance", "clamped_sigma"),
     "update": ("accumulated", "rectified"),
@@ -41,7 +41,9 @@ class CirimConfig(Architecture):
         ``"implicit"``: the gradient of the data term is an input of the network, and nothing
         else. After each cascade, ``"explicit"`` takes one gradient step
         ``x - w A^H (A x - y)`` with a learned w; ``"varnet"`` adds the change of the cascade to
-        such a step from its start, ``x_0 - w A^H (A x_0 - y) + (x - x_0)``.
+        such a step from its start, ``x_0 - w A^H (A x_0 - y) + (x - x_0)``. ``"weighted"`` (ours)
+        is the explicit step with weights that fall with the local density of samples,
+        ``x - w A^H W (A x - y)``, see `data_weights`.
     hidden
         Whether the hidden states are ``"carried"`` from one cascade to the next or ``"reset"``.
     detach_cascades
@@ -75,7 +77,7 @@ class CirimConfig(Architecture):
     steps: int = 8
     features: int = 64
     unit: Literal["indrnn", "gru", "mgu"] = "indrnn"
-    consistency: Literal["implicit", "explicit", "varnet"] = "implicit"
+    consistency: Literal["implicit", "explicit", "varnet", "weighted"] = "implicit"
     hidden: Literal["carried", "reset"] = "carried"
     detach_cascades: bool = False
     gradient_scale: Literal["unit", "inverse_variance", "clamped_sigma"] = "unit"

@@ -12,77 +12,23 @@ from typing import Any, cast
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from medconsist.errors import ShapeError
+from medconsist.mri.cirim.block import Hidden, RimBlock
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.cirim.units import unit_named
+from medconsist.mri.cirim.inference import Inference, Shown
 from medconsist.mri.data_gradient import DataGradient
-from medconsist.mri.reconstruction_network import Predictions, ReconstructionNetwork
+from medconsist.mri.reconstruction_network import Compiled, Predictions, ReconstructionNetwork
 from medconsist.shapes import CoilKSpace, CoilMaps, SamplingMask
+from medconsist.training.settings import Precision
 
-__all__ = ["Cirim", "RimBlock"]
+__all__ = ["Cirim"]
 
-Hidden = tuple[Tensor, Tensor]
 Images = Complex[Tensor, "slices sets height width"]
 
 _NOISE_OFFSET = 2.0  # the noise channel is 0 at one hundredth of the intensity
 _LEAST_SIGMA = 1e-6
-
-
-class _Padded(nn.Conv2d):
-    """Convolution that repeats the edge, ``padding_mode="replicate"`` by name."""
-
-    def __init__(self, inputs: int, outputs: int, size: int, *, dilation: int, bias: bool) -> None:
-        super().__init__(
-            inputs,
-            outputs,
-            size,
-            padding=dilation * (size // 2),
-            dilation=dilation,
-            bias=bias,
-            padding_mode="replicate",
-        )
-
-
-class RimBlock(nn.Module):
-    """One time-step of a recurrent inference machine; the same weights at every step.
-
-    conv 5 x 5 - ReLU - unit - conv 3 x 3 dilated by 2 - ReLU - unit - conv 3 x 3 without bias,
-    every convolution padded with the edge. Kaiming-normal start, biases 0.
-
-    Examples
-    --------
-    >>> import torch
-    >>> update, hidden = RimBlock(CirimConfig(features=8))(torch.ones(1, 4, 6, 6), None)
-    >>> update.shape
-    torch.Size([1, 2, 6, 6])
-    """
-
-    def __init__(self, config: CirimConfig, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        n = config.features
-        self.conv1 = _Padded(config.input_channels, n, 5, dilation=1, bias=True)
-        self.unit1 = unit_named(config.unit, n, generator)
-        self.conv2 = _Padded(n, n, 3, dilation=2, bias=True)
-        self.unit2 = unit_named(config.unit, n, generator)
-        self.out = _Padded(n, 2, 3, dilation=1, bias=False)
-        for conv in (self.conv1, self.conv2, self.out):
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
-        if config.consistency != "implicit":
-            self.dc_weight = nn.Parameter(torch.ones(1))
-
-    def forward(
-        self, features: Float[Tensor, "slices channels height width"], hidden: Hidden | None
-    ) -> tuple[Float[Tensor, "slices 2 height width"], Hidden]:
-        """Return the update (real and imaginary part) and the new hidden states."""
-        first, second = hidden or (None, None)
-        first = self.unit1(functional.relu(self.conv1(features)), first)
-        second = self.unit2(functional.relu(self.conv2(first)), second)
-        return self.out(second), (first, second)
 
 
 class Cirim(ReconstructionNetwork):
@@ -167,6 +113,46 @@ class Cirim(ReconstructionNetwork):
                 x, hidden = x.detach(), (hidden[0].detach(), hidden[1].detach())
         return torch.stack(images)
 
+    @torch.no_grad()
+    def reconstruct(
+        self,
+        samples: CoilKSpace,
+        mask: SamplingMask,
+        maps: CoilMaps,
+        sigma: Float[Tensor, " slices"],
+        *,
+        precision: Precision = "32",
+        compiled: Compiled = None,
+    ) -> Images:
+        """Return the last image, ``forward(...)[-1, -1]`` but for rounding, and keep nothing else.
+
+        Parameters
+        ----------
+        samples, mask, maps, sigma
+            As in `forward`.
+        precision
+            ``"32"``: all in the precision of weights and samples; ``"bf16"``: convolutions and
+            hidden states in bfloat16, images and Fourier transforms as before.
+        compiled
+            Mode of ``torch.compile`` for convolutions and units, or None; for GPUs.
+        """
+        if not all(bool(one.isfinite().all()) for one in self.parameters()):
+            # a fused ReLU makes 0 of NaN, which would hide it; the plain form does not
+            return self.forward(samples, mask, maps, sigma)[-1, -1]
+        device = samples.device.type
+        dtype = torch.bfloat16 if precision == "bf16" else next(self.parameters()).dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
+            gradient = DataGradient(samples, mask, maps)
+            x = gradient.zerofilled
+            per_image = sigma.to(samples.real.dtype)[:, None, None, None]
+            scale = _gradient_scale(per_image, self.config.gradient_scale)
+            level = _level(per_image) if self.config.noise_input else None
+            shown = Shown(x, scale=scale, level=level, dtype=dtype)
+            run = Inference(self.config, gradient, shown, dtype=dtype, compiled=compiled)
+            return run(cast("list[RimBlock]", self.cascades), x)
+
     def _cascade(
         self,
         block: RimBlock,
@@ -188,6 +174,8 @@ class Cirim(ReconstructionNetwork):
             images[-1] = x - block.dc_weight * gradient(x)
         elif self.config.consistency == "varnet":
             images[-1] = x - block.dc_weight * gradient(start)
+        elif self.config.consistency == "weighted":
+            images[-1] = x - block.dc_weight * gradient.weighted(x)
         return torch.stack(images), cast("Hidden", (first, second))
 
     def _step(
@@ -210,22 +198,26 @@ class Cirim(ReconstructionNetwork):
     def _features(self, x: Tensor, gradient: Tensor, sigma: Tensor) -> Tensor:
         """Return the input channels; map sets count as slices."""
         per_image = sigma[:, None, None, None]
-        scaled = gradient * _gradient_scale(per_image, self.config.gradient_scale)
+        scale = _gradient_scale(per_image, self.config.gradient_scale)
+        scaled = gradient if scale is None else gradient * scale
         channels = [x.real, x.imag, scaled.real, scaled.imag]
         if self.config.noise_input:
-            level = _NOISE_OFFSET + per_image.clamp_min(_LEAST_SIGMA).log10()
-            channels.append(level.expand_as(x.real))
+            channels.append(_level(per_image).expand_as(x.real))
         stacked = torch.stack(channels, dim=2).flatten(0, 1)
         return stacked.contiguous(memory_format=torch.channels_last)
 
 
-def _gradient_scale(sigma: Tensor, name: str) -> Tensor | float:
+def _level(sigma: Tensor) -> Tensor:
+    return _NOISE_OFFSET + sigma.clamp_min(_LEAST_SIGMA).log10()
+
+
+def _gradient_scale(sigma: Tensor, name: str) -> Tensor | None:
     match name:
         case "inverse_variance":
             return 1 / sigma.clamp_min(_LEAST_SIGMA).square()
         case "clamped_sigma":
             return 1 / sigma.clamp_min(1)
-    return 1.0
+    return None
 
 
 def _maybe_checkpoint(

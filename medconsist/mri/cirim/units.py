@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medconsist.mri.cirim.fused import conv_add_relu, conv_relu
+
 __all__ = ["ConvGRU", "ConvMGU", "IndRNN", "unit_named"]
 
 Features = Float[Tensor, "slices features height width"]
@@ -45,6 +47,12 @@ class IndRNN(nn.Module):
             new = new + self.recurrent.to(new.dtype) * hidden
         return new.relu()
 
+    def advance(self, u: Features, hidden: Features | None) -> Features:
+        """Return `forward`, for inference: the memory of ``hidden`` may be overwritten."""
+        if hidden is None:
+            return conv_relu(self.input, u)
+        return conv_add_relu(self.input, u, self.recurrent, hidden)
+
 
 class _Gated(nn.Module):
     """Input and recurrent 1 x 1 convolutions to several gates."""
@@ -55,6 +63,11 @@ class _Gated(nn.Module):
         self.recurrent = nn.Conv2d(features, gates * features, 1, bias=False)
         self._gates = gates
         nn.init.zeros_(self.input.bias)  # type: ignore[arg-type]  # there is one: the default
+
+    def advance(self, u: Features, hidden: Features | None) -> Features:
+        """Return `forward`, for inference."""
+        new: Tensor = self(u, hidden)
+        return new
 
     def _split(self, u: Tensor, hidden: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         return self.input(u).chunk(self._gates, 1), self.recurrent(hidden).chunk(self._gates, 1)

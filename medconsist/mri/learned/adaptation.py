@@ -1,30 +1,81 @@
-"""The loop of a zero-shot adaptation: train on pairs, look at Gamma, keep the best."""
+"""The adaptation of a network to one scan: train on pairs, choose on Gamma, judge on the rest."""
 
 import logging
 import math
+import sys
 import time
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from medconsist.consistency.adapt import improves_by
+from medconsist._extras import require
+from medconsist.consistency.adapt import Fall, Report, adapt_episode, improves_by
 from medconsist.consistency.splits import Split
+from medconsist.errors import RefusedInputError
 from medconsist.mri.forward import Measurement
-from medconsist.mri.learned.descent import descend
+from medconsist.mri.learned.descent import clip_before_steps
 from medconsist.mri.learned.method import images_of
+from medconsist.mri.learned.sample_blocks import Parts, sample_blocks
 from medconsist.mri.learned.ssdu import Ssdu
 from medconsist.mri.learned.zero_shot_settings import ZeroShot
 from medconsist.mri.reconstruction_network import ReconstructionNetwork
+from medconsist.shapes import SamplingMask
 from medconsist.training.draws import generator_for
 from medconsist.training.optimisation import make_optimizer, trainable
 
-__all__ = ["Adaptation", "Run"]
+__all__ = ["Adaptation", "Judgement", "Run"]
 
-_STEP = 2  # place of random draws; 0 and 1 are of `ZeroShotMethod`
+_STEP = 2  # place of random draws; 0, 1 and 3 are of `ZeroShotMethod`
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the samples said that judged: they trained nothing and chose no step.
+
+    Parameters
+    ----------
+    before, after
+        Relative error there, ``||y - A x|| / ||y||``, of the start and of the chosen step.
+    fall, se
+        Of the squared error, as a share of that of the start: mean over the samples, and its
+        standard error over the blocks (`sample_blocks`, `Fall`).
+    blocks
+        How many.
+    needed
+        Standard errors that the fall must exceed; None: nothing was asked for.
+    accepted
+        Whether it does.
+
+    Examples
+    --------
+    >>> Judgement(before=0.20, after=0.19, fall=0.0975, se=0.02, blocks=12, needed=2.7,
+    ...           accepted=True).said
+    'from 0.2000 to 0.1900, its square by 9.8 % (standard error 2.0 % over 12 blocks of k-space)'
+    """
+
+    before: float
+    after: float
+    fall: float
+    se: float
+    blocks: int
+    needed: float | None
+    accepted: bool
+
+    def passes(self, level: float | None) -> bool:
+        """Return whether the fall exceeds its sampling noise, at a level as of `ZeroShot`."""
+        return level is None or self.fall > _needed(level, groups=self.blocks) * self.se
+
+    @property
+    def said(self) -> str:
+        """The numbers, within a sentence."""
+        return (
+            f"from {self.before:.4f} to {self.after:.4f}, its square by {self.fall:.1%} (standard "
+            f"error {self.se:.1%} over {self.blocks} blocks of k-space)"
+        ).replace("%", " %")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +85,17 @@ class Adaptation:
     Parameters
     ----------
     gamma
-        Relative error on Gamma, ``||y - A x|| / ||y||``, before the first step and at each look.
+        Relative error, ``||y - A x|| / ||y||``, on the samples of Gamma that select: before the
+        first step and at each look.
     steps
         Steps done.
     kept_step
         Steps after which the kept weights were reached; 0 keeps the start.
     seconds
         Wall-clock time [s].
+    judged
+        What the other samples of Gamma said of the best look; None where no look was better than
+        the start, or from scratch.
 
     Examples
     --------
@@ -52,16 +107,31 @@ class Adaptation:
     steps: int
     kept_step: int
     seconds: float
+    judged: Judgement | None = None
 
     @property
     def note(self) -> str:
         """What a reader must know."""
         before, after = self.gamma[0], min(self.gamma)
+        if self.judged is not None:
+            way = "fell" if self.judged.fall >= 0 else "rose"
+            told = f"the error on samples that had no part in it {way} {self.judged.said}"
+            if self.judged.accepted:
+                return (
+                    f"Zero-shot: the network was adapted to this scan in {self.kept_step} steps "
+                    f"(of {self.steps}); {told}."
+                )
+            return (
+                f"Zero-shot: {self.steps} steps were tried and refused, and the network was left "
+                f"as it was; {told}, and a fall of {self.judged.needed or 0:.1f} standard errors "
+                "is needed."
+            )
         if not self.kept_step:
+            least = min(self.gamma[1:], default=before)
             return (
                 f"Zero-shot: {self.steps} steps did not lower the error on the samples that were "
-                f"kept for selection, {before:.4f}, beyond its sampling noise (least: "
-                f"{after:.4f}); the network was left as it was."
+                f"kept for selection, {before:.4f} (least: {least:.4f}); the network was left as "
+                "it was."
             )
         return (
             f"Zero-shot: the network was adapted to this scan in {self.kept_step} steps (of "
@@ -81,84 +151,129 @@ class Run:
     task
         Pairs of the samples that are not Gamma.
     measurement, gamma
-        All samples, and which of them select.
+        All samples, and which of them are withheld from training.
+    parts
+        Which of those select, and which judge.
     scale
         What samples are divided by; made without Gamma.
 
     Examples
     --------
     >>> list(Run.__dataclass_fields__)
-    ['network', 'task', 'measurement', 'gamma', 'scale']
+    ['network', 'task', 'measurement', 'gamma', 'parts', 'scale']
     """
 
     network: ReconstructionNetwork
     task: Ssdu
     measurement: Measurement
     gamma: Split
+    parts: Parts
     scale: float
 
-    def adapt(self, settings: ZeroShot, seed: int, *, cautious: bool) -> Adaptation:
-        """Train, and leave the weights that are kept in the network.
+    def adapt(self, settings: ZeroShot, seed: int) -> Adaptation:
+        """Train, and leave the weights that are kept in the network, bit by bit if the start's.
 
         Parameters
         ----------
         settings, seed
             What is done, and where the order of the pairs comes from.
-        cautious
-            Keep the start unless the error on Gamma fell beyond its sampling noise.
         """
         begin = time.monotonic()
-        optimizer, scheduler = make_optimizer(trainable(self.network), settings.optimiser)
-        first = best = self._look(settings)
-        start, steps, kept = _state(self.network), 0, (0, _state(self.network))
-        errors = [self._nrmse(first)]
-        for steps in range(1, settings.steps + 1):
-            self._step(optimizer, settings, generator_for(seed, _STEP, steps))
-            scheduler.step()
-            if steps % settings.evaluate_every and steps != settings.steps:
-                continue
-            found = self._look(settings)
-            errors.append(self._nrmse(found))
-            logger.info("zero-shot: step %d, error on Gamma %.4f", steps, errors[-1])
-            if errors[-1] < min(errors[:-1]):
-                best, kept = found, (steps, _state(self.network))
-            elif len(errors) - 1 - errors.index(min(errors)) >= settings.patience:
-                break
-        if cautious and not improves_by(se=2)(first, best):
-            kept = (0, start)
-        self.network.load_state_dict(kept[1])
+        judge = self.parts.judge
+        ids = None if judge is None else self._blocks_of(judge)
+        needed = None
+        if ids is not None and settings.level is not None:
+            needed = _needed(settings.level, groups=int(torch.unique(ids).numel()))
+
+        def accept(before: Tensor, after: Tensor) -> bool:
+            return needed is None or improves_by(needed, groups=ids)(before, after)
+
+        def course(parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+            optimizer, scheduler = make_optimizer(parameters, settings.optimiser)
+            clip_before_steps(optimizer, settings.clip)
+            optimizer.register_step_post_hook(lambda *_: scheduler.step())
+            return optimizer
+
+        report = adapt_episode(
+            self.network,
+            trainable(self.network),
+            lambda step: self._loss(settings, generator_for(seed, _STEP, step + 1)),
+            lambda: self._errors(self.parts.select, settings.precision),
+            lambda: {name: value.clone() for name, value in self.network.state_dict().items()},
+            steps=settings.steps,
+            patience=settings.patience,
+            every=settings.evaluate_every,
+            optimizer=course,
+            judge_fn=None if judge is None else lambda: self._errors(judge, "32"),
+            accept=accept,
+        )
+        self.network.load_state_dict(report.output)
         return Adaptation(
-            gamma=tuple(errors),
-            steps=steps,
-            kept_step=kept[0],
+            gamma=tuple(self._nrmse(error, self.parts.select) for error in report.errors),
+            steps=report.steps,
+            kept_step=report.kept_step if report.accepted else 0,
             seconds=time.monotonic() - begin,
+            judged=None if ids is None else self._judgement(report, ids, needed),
         )
 
-    def _step(
-        self, optimizer: torch.optim.Optimizer, settings: ZeroShot, generator: torch.Generator
-    ) -> None:
+    def _loss(self, settings: ZeroShot, generator: torch.Generator) -> Float[Tensor, ""]:
         batch = self.task.draw(generator, 0)
-        with self._precision(settings):
-            loss = self.task.losses(self.network, batch)["loss"]
-        descend(loss, self.network, optimizer, clip=settings.clip)
+        with self._computed_in(settings.precision):
+            return self.task.losses(self.network, batch)["loss"]
 
-    def _look(self, settings: ZeroShot) -> Float[Tensor, " positions"]:
-        """Return ``|y - A x|^2`` at each position of Gamma, x made without Gamma."""
-        with self._precision(settings):
+    def _errors(self, part: SamplingMask, precision: str) -> Float[Tensor, " positions"]:
+        """Return ``|y - A x|^2`` at each position of a part of Gamma, x made without Gamma."""
+        with self._computed_in(precision):
             seen = self.measurement.visible(self.gamma.keep)
             images = images_of(self.network, seen, scale=self.scale)
-        asked = self.measurement.visible(self.gamma.hold)
+        asked = self.measurement.visible(part)
         wrong = (asked.samples - asked.operator(images)).abs().square().sum(1)
         return wrong[asked.mask.expand_as(wrong)]
 
-    def _nrmse(self, wrong: Tensor) -> float:
-        power = self.measurement.visible(self.gamma.hold).samples.abs().square().sum()
-        return math.sqrt(float(wrong.sum() / power))
+    def _blocks_of(self, part: SamplingMask) -> Tensor:
+        """Return the block of each position, in the order of `_errors`."""
+        mask = self.measurement.mask
+        shape = (len(self.measurement.samples), *mask.shape[1:])
+        return sample_blocks(mask).expand(shape)[(mask & part).expand(shape)]
 
-    def _precision(self, settings: ZeroShot) -> torch.autocast:
+    def _nrmse(self, mean: float, part: SamplingMask) -> float:
+        """Return the relative error of a mean squared one."""
+        return math.sqrt(mean / self._power(part))
+
+    def _power(self, part: SamplingMask) -> float:
+        asked = self.measurement.visible(part).samples.abs().square().sum(1)
+        power = float(asked.sum(dtype=torch.float64))
+        if power == 0:
+            msg = (
+                "the withheld samples are all zero: the mask marks samples that were not measured. "
+                "Pass the mask of the acquisition."
+            )
+            raise RefusedInputError(msg)
+        return power / int((self.measurement.mask & part).expand(asked.shape).sum())
+
+    def _judgement(
+        self, report: Report[dict[str, Tensor]], ids: Tensor, needed: float | None
+    ) -> Judgement | None:
+        if report.judged is None or self.parts.judge is None:
+            return None
+        before, after = report.judged
+        fall, start = Fall.of(before, after, groups=ids), float(before.double().mean())
+        share = max(start, sys.float_info.min)  # of a start that predicts them to the last bit
+        return Judgement(
+            before=self._nrmse(start, self.parts.judge),
+            after=self._nrmse(float(after.double().mean()), self.parts.judge),
+            fall=fall.mean / share,
+            se=fall.se / share,
+            blocks=fall.groups,
+            needed=needed,
+            accepted=report.accepted,
+        )
+
+    def _computed_in(self, precision: str) -> torch.autocast:
         device = self.measurement.samples.device.type
-        return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bf16")
+        return torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
 
 
-def _state(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in network.state_dict().items()}
+def _needed(level: float, *, groups: int) -> float:
+    """Return how many standard errors of so many groups chance exceeds with that probability."""
+    return float(require("scipy.stats", extra="mri").t.isf(level, groups - 1))

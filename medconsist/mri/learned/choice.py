@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from medconsist.errors import RefusedInputError
 from medconsist.mri.learned.method import LearnedMethod
 from medconsist.mri.learned.model import SHIPPED, LearnedModel, load_model
-from medconsist.mri.learned.zero_shot import ZeroShotMethod
+from medconsist.mri.learned.zero_shot import ZeroShot, ZeroShotMethod
 from medconsist.mri.methods import Method
 
 __all__ = ["Choice"]
@@ -22,7 +22,9 @@ class Choice:
     sha256
         What the file of weights must have, e.g. as an earlier result recorded it; None: anything.
     zero_shot
-        Train on the scan itself before it is reconstructed.
+        Train on the scan itself before it is reconstructed: all weights, for minutes.
+    adapt
+        The same with few weights and steps, for seconds: `ZeroShot.everyday`.
     seed
         Of the draws of that training.
 
@@ -35,6 +37,7 @@ class Choice:
     weights: str | None = None
     sha256: str | None = None
     zero_shot: bool = False
+    adapt: bool = False
     seed: int = 0
 
     def method(self) -> Method:
@@ -45,13 +48,17 @@ class Choice:
         MissingInputError
             There is no such file.
         RefusedInputError
-            The file is none of ours, or not the one that was asked for.
+            The file is none of ours, or not the one that was asked for; or both ways to adapt.
         """
+        if self.zero_shot and self.adapt:
+            msg = "got --zero-shot and --adapt, which is a shorter one; leave one of the two out."
+            raise RefusedInputError(msg)
         model = load_model(self._source)
         self._refuse_other(model)
-        if not self.zero_shot:
+        if not (self.zero_shot or self.adapt):
             return LearnedMethod(model)
-        return ZeroShotMethod(model, seed=self.seed)
+        settings = ZeroShot.everyday() if self.adapt else ZeroShot()
+        return ZeroShotMethod(model, settings, seed=self.seed)
 
     def refuse_unused(self, method: str) -> None:
         """Refuse flags of networks beside a method that has none.
@@ -65,6 +72,7 @@ class Choice:
             "--weights": self.weights is not None,
             "--weights-sha256": self.sha256 is not None,
             "--zero-shot": self.zero_shot,
+            "--adapt": self.adapt,
         }
         if any(given.values()):
             flags = " and ".join(flag for flag, is_given in given.items() if is_given)

@@ -1,8 +1,9 @@
 """Trained networks as reconstruction methods."""
 
 import copy
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -12,18 +13,21 @@ from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.model import LearnedModel
 from medconsist.mri.methods import Method, SetImages
 from medconsist.mri.prepare import rss_scale
-from medconsist.mri.reconstruction_network import ReconstructionNetwork
+from medconsist.mri.reconstruction_network import Compiled, ReconstructionNetwork
 from medconsist.results.schema import ModelRecord
+from medconsist.training.settings import Precision
 
 __all__ = ["LearnedMethod", "images_of"]
+
+_GPU_BATCH = 8
 
 
 @dataclass(frozen=True)
 class LearnedMethod(Method):
     """A network with trained weights.
 
-    Slices are reconstructed one by one, with one scale for the volume: as it was trained, the 99th
-    percentile of the zero-filled root sum of squares is 1.
+    One scale serves the volume: as it was trained, the 99th percentile of the zero-filled root sum
+    of squares is 1. Slices do not know each other.
 
     Parameters
     ----------
@@ -32,11 +36,19 @@ class LearnedMethod(Method):
     scale
         What the samples are divided by, and the image multiplied by again, in the units of the
         samples; None estimates one for the volume by `rss_scale`.
+    precision
+        ``"32"``, or ``"bf16"``: convolutions in bfloat16, images and Fourier transforms as before.
+    batch
+        Slices that are reconstructed together; None: one on a CPU, whose caches hold no more, and
+        8 on a GPU. No matter for the image but for rounding.
+    compiled
+        Mode of ``torch.compile`` for the network, for GPUs; None does without.
 
     Raises
     ------
     RefusedInputError
-        A scale that is not positive and finite, or samples that are all zero.
+        A scale that is not positive and finite, samples that are all zero, a batch below 1, or a
+        precision or mode that the network does not have.
 
     Examples
     --------
@@ -51,10 +63,19 @@ class LearnedMethod(Method):
 
     model: LearnedModel
     scale: float | None = None
+    precision: Precision = field(default="32", kw_only=True)
+    batch: int | None = field(default=None, kw_only=True)
+    compiled: Compiled = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.scale is not None and not 0 < self.scale < float("inf"):
             msg = f"scale got {self.scale}; allowed: positive and finite, or None to estimate it."
+            raise RefusedInputError(msg)
+        if self.batch is not None and self.batch < 1:
+            msg = f"batch got {self.batch}; allowed: at least 1, or None."
+            raise RefusedInputError(msg)
+        if self.precision not in get_args(Precision):
+            msg = f"precision got {self.precision!r}; allowed: {', '.join(get_args(Precision))}."
             raise RefusedInputError(msg)
 
     @property
@@ -81,19 +102,27 @@ class LearnedMethod(Method):
         return self if self.scale is None else replace(self, scale=self.scale * factor)
 
     def as_config(self) -> dict[str, Any]:
-        """Return model, hash and architecture: what decides the image."""
+        """Return model, hash, architecture, scale and precision: what decides the image."""
         return {
             "name": self.name,
             "weights_sha256": self.model.sha256,
             "architecture": self.model.network.config.as_dict(),
             "scale": self.scale,
+            "precision": self.precision,
         }
 
     def solve(self, measurement: Measurement) -> SetImages:
         """Return the image of each map set after the last step."""
         scale = self._scale_of(measurement)
         network = self._network_on(measurement.samples.device)
-        return images_of(network, measurement, scale=scale)
+        return images_of(
+            network,
+            measurement,
+            scale=scale,
+            batch=self.batch,
+            precision=self.precision,
+            compiled=self.compiled,
+        )
 
     def _network_on(self, device: torch.device) -> ReconstructionNetwork:
         """Return the network there; the model's own stays where it is, others may share it."""
@@ -107,19 +136,29 @@ class LearnedMethod(Method):
 
 
 @torch.no_grad()
-def images_of(network: nn.Module, seen: Measurement, *, scale: float) -> SetImages:
+def images_of(
+    network: nn.Module,
+    seen: Measurement,
+    *,
+    scale: float,
+    batch: int | None = None,
+    precision: Precision = "32",
+    compiled: Compiled = None,
+) -> SetImages:
     """Return the images after the last step of a network, in the units of the samples.
 
-    Slice by slice; the measurement lies on the device of the network.
+    The measurement lies on the device of the network; for the rest see `LearnedMethod`. A module
+    that is no `ReconstructionNetwork` is called as one, and has no precision or mode.
     """
-    sigma = torch.tensor([seen.sigma / scale], device=seen.samples.device)
+    sigma = torch.full((len(seen.samples),), seen.sigma / scale, device=seen.samples.device)
     masks = seen.mask.expand(len(seen.samples), -1, -1)
-    places = (slice(index, index + 1) for index in range(len(masks)))
-    images = [
-        network(seen.samples[one] / scale, masks[one], seen.maps[one], sigma)[-1, -1]
-        for one in places
-    ]
-    return torch.cat(images) * scale
+    size = batch or (_GPU_BATCH if seen.samples.is_cuda else 1)
+    parts = (slice(first, first + size) for first in range(0, len(masks), size))
+    slices = ((seen.samples[at] / scale, masks[at], seen.maps[at], sigma[at]) for at in parts)
+    if isinstance(network, ReconstructionNetwork):
+        run = partial(network.reconstruct, precision=precision, compiled=compiled)
+        return torch.cat([run(*shown) for shown in slices]) * scale
+    return torch.cat([network(*shown)[-1, -1] for shown in slices]) * scale
 
 
 def _estimated_scale(measurement: Measurement) -> float:

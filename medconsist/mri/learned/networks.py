@@ -9,6 +9,11 @@ import torch
 from medconsist.errors import RefusedInputError
 from medconsist.mri.cirim.config import CirimConfig
 from medconsist.mri.cirim.network import Cirim
+from medconsist.mri.comparators.cascade_net import CascadeNet, CascadeNetConfig
+from medconsist.mri.comparators.kiki_net import KikiNet, KikiNetConfig
+from medconsist.mri.comparators.lpd_net import LpdNet, LpdNetConfig
+from medconsist.mri.comparators.unet import UNet, UNetConfig
+from medconsist.mri.comparators.var_net import VarNet, VarNetConfig
 from medconsist.mri.reconstruction_network import Architecture, ReconstructionNetwork
 
 __all__ = ["KINDS", "Kind", "architecture_from", "make_network", "stored_architecture"]
@@ -35,7 +40,17 @@ class Kind:
     network: type[ReconstructionNetwork]
 
 
-KINDS: Mapping[str, Kind] = {kind.config.kind: kind for kind in (Kind(CirimConfig, Cirim),)}
+KINDS: Mapping[str, Kind] = {
+    kind.config.kind: kind
+    for kind in (
+        Kind(CirimConfig, Cirim),
+        Kind(UNetConfig, UNet),
+        Kind(CascadeNetConfig, CascadeNet),
+        Kind(KikiNetConfig, KikiNet),
+        Kind(LpdNetConfig, LpdNet),
+        Kind(VarNetConfig, VarNet),
+    )
+}
 
 
 def make_network(

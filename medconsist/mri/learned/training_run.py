@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from medconsist._digests import sha256_of_path
 from medconsist._extras import require
 from medconsist.errors import RefusedInputError
-from medconsist.mri.cirim.config import CirimConfig
+from medconsist.mri.learned.asked_network import DEFAULT_NETWORK
 from medconsist.mri.learned.loss import Distance
 from medconsist.mri.learned.model import load_model
 from medconsist.mri.learned.networks import make_network, stored_architecture
@@ -27,12 +27,12 @@ from medconsist.training.optimisation import trainable
 from medconsist.training.run_folder import RunFolder
 from medconsist.training.settings import TrainConfig
 
-__all__ = ["DEFAULT_NETWORK", "Continued", "Trained", "TrainingRun"]
+__all__ = ["Continued", "Trained", "TrainingRun"]
 
-DEFAULT_NETWORK = CirimConfig(cascades=5, steps=5, features=32, noise_input=True)
-"""As of the shipped CIRIM."""
-
-_ARCHITECTURE = "--network, --cascades, --time-steps, --features, --unit and --consistency"
+_ARCHITECTURE = (
+    "--network, --network-size, --cascades, --time-steps, --features, --unit, --consistency and "
+    "--coil-maps"
+)
 
 
 @dataclass(frozen=True)
@@ -218,6 +218,7 @@ class Continued(Objective):
 
     Examples
     --------
+    >>> from medconsist.mri.cirim.config import CirimConfig
     >>> from medconsist.mri.scan_pool import ScanPool
     >>> pool = ScanPool.simulate(PoolConfig(scans=1, slices=1, size=32, coils=2))
     >>> tiny = SupervisedConfig(network=CirimConfig(cascades=1, steps=1, features=4))

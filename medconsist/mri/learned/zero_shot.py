@@ -13,11 +13,13 @@ from typing import Any
 import safetensors.torch
 
 from medconsist._digests import sha256_of_bytes
+from medconsist.consistency.splits import Split
 from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.adaptation import Adaptation, Run
 from medconsist.mri.learned.method import LearnedMethod
 from medconsist.mri.learned.model import LearnedModel
 from medconsist.mri.learned.networks import make_network
+from medconsist.mri.learned.sample_blocks import Parts, divide_by_blocks, sample_blocks
 from medconsist.mri.learned.sample_splits import split_samples
 from medconsist.mri.learned.ssdu import Ssdu
 from medconsist.mri.learned.zero_shot_settings import Trained, ZeroShot
@@ -30,7 +32,7 @@ from medconsist.training.optimisation import trainable
 
 __all__ = ["AdaptedMethod", "ZeroShot", "ZeroShotMethod"]
 
-_BUILD, _GAMMA = 0, 1  # places of random draws; 2 is of the steps
+_BUILD, _GAMMA, _PARTS = 0, 1, 3  # places of random draws; 2 is of the steps
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,17 @@ class AdaptedMethod(LearnedMethod):
         """What a reader of the image must know, as sentences."""
         return (self.adaptation.note,)
 
+    def solve(self, measurement: Measurement) -> SetImages:
+        """Return the images; of changed weights they are 0 where no coil sees anything.
+
+        What lies there is in no sample, so that neither training nor any test on samples sees what
+        an adaptation does to it: biases that move paint the air.
+        """
+        images = super().solve(measurement)
+        if not self.adaptation.kept_step:
+            return images
+        return images * (measurement.maps.abs().sum(2) > 0)
+
     def as_config(self) -> dict[str, Any]:
         """Return what the network started from, how it was adapted, and the hash it ended with."""
         return {**self.origin, "adapted_sha256": self.model.sha256, "scale": self.scale}
@@ -72,10 +85,11 @@ class ZeroShotMethod(Method):
     """A reconstruction that adapts its network to each measurement, with no other data.
 
     Gamma is a fixed share of the samples; the rest is divided into pairs (Theta, Lambda), and the
-    network learns to predict Lambda from Theta. The weights of the least error on Gamma are kept;
-    those of a trained start stay where that error is not below the start's by twice its standard
-    error over the positions of Gamma. The image is made from all samples. Calibration samples are
-    in every Theta.
+    network learns to predict Lambda from Theta. From scratch, the weights of the least error on
+    Gamma are kept. From a trained start, half of the blocks of Gamma choose the step, and the
+    other half judge it: where the error there is not below the start's beyond its sampling noise
+    over blocks, the start is kept bit by bit. The image is made from all samples. Calibration
+    samples are in every Theta.
 
     `fixed` adapts, once: what compares several calls on one measurement (inserted lesions, probes)
     takes the method that it returns, and nothing is trained again. `solve` adapts each time.
@@ -116,9 +130,9 @@ class ZeroShotMethod(Method):
 
     @property
     def name(self) -> str:
-        """``"NAME-zero-shot"``, or ``"scratch-zero-shot"``."""
+        """``"NAME-zero-shot"`` or ``"NAME-adapted"``; ``"scratch"`` instead of no name."""
         start = "scratch" if isinstance(self.start, Architecture) else self.start.name
-        return f"{start}-zero-shot"
+        return f"{start}-{self.settings.label}"
 
     @property
     def learned(self) -> bool:
@@ -153,14 +167,26 @@ class ZeroShotMethod(Method):
         gamma = split_samples(measurement, self.settings.gamma, generator_for(self.seed, _GAMMA))
         seen = measurement.visible(gamma.keep)
         task = Ssdu(self.settings.task(network.config, self.seed), [seen])
-        run = Run(network, task, measurement, gamma, rss_scale(seen.samples))
-        found = run.adapt(self.settings, self.seed, cautious=isinstance(self.start, LearnedModel))
+        parts = self._parts(measurement, gamma)
+        run = Run(network, task, measurement, gamma, parts, rss_scale(seen.samples))
+        found = run.adapt(self.settings, self.seed)
         logger.info("%s", found.note)
         network.eval().requires_grad_(requires_grad=False)
         state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         digest = sha256_of_bytes(safetensors.torch.save(state))
         model = LearnedModel(network, self.name, digest, about)
-        return AdaptedMethod(model, run.scale, adaptation=found, origin=self.as_config())
+        # a start that is kept gives the very image that it gives unadapted
+        scale = (
+            run.scale if isinstance(self.start, Architecture) else rss_scale(measurement.samples)
+        )
+        return AdaptedMethod(model, scale, adaptation=found, origin=self.as_config())
+
+    def _parts(self, measurement: Measurement, gamma: Split) -> Parts:
+        """Return what selects and what judges; from scratch there is no start to keep."""
+        if isinstance(self.start, Architecture):
+            return Parts(gamma.hold, None)
+        blocks = sample_blocks(measurement.mask)
+        return divide_by_blocks(gamma, blocks, generator_for(self.seed, _PARTS))
 
     @property
     def _architecture(self) -> Architecture:

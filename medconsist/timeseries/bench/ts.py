@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
 from medconsist.networks.dilated import DilatedConfig
 from medconsist.results.bench import BenchReport, BenchRow, Target
+from medconsist.results.environment import has_bfloat16
 from medconsist.results.resident import peak_bytes
 from medconsist.timeseries.bench.plain import PlainComet
 from medconsist.timeseries.comet.config import FIXED, REFERENCE
@@ -183,7 +183,7 @@ def _row(
 
 def _fast_enough(name: str, times: float) -> Target:
     wanted = f">= {WANTED[name]:g} times the speed of plain"
-    if name == HALF and not _has_bfloat16():
+    if name == HALF and not has_bfloat16():
         return Target(name=f"speed, {name}", wanted=wanted, seen=NO_HALF, met=True)
     return Target(name=f"speed, {name}", wanted=wanted, seen=times, met=times >= WANTED[name])
 
@@ -192,12 +192,6 @@ def _same_loss(name: str, loss: float, plain: float) -> Target:
     seen, most = abs(loss - plain) / abs(plain), SAME_LOSS[name]
     wanted = f"within {most:g} of plain"
     return Target(name=f"loss, {name}", wanted=wanted, seen=seen, met=seen <= most)
-
-
-def _has_bfloat16() -> bool:
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text() if info.is_file() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _peak_of_long(sizes: Sizes, seed: int) -> int:

@@ -1,6 +1,8 @@
 """A trained network as a method: units, scale, slices."""
 
+import inspect
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -96,6 +98,28 @@ def test_the_record_says_what_decides_the_image(method: LearnedMethod) -> None:
     assert config["weights_sha256"] == "0" * 64
     assert config["architecture"]["features"] == 4
     assert config["scale"] is None
+    assert config["precision"] == "32"
+    assert replace(method, precision="bf16").as_config()["precision"] == "bf16"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8])
+def test_slices_together_give_the_same_images(
+    batch: int, method: LearnedMethod, scan: Measurement
+) -> None:
+    torch.testing.assert_close(replace(method, batch=batch)(scan), method(scan))
+
+
+def test_half_precision_is_another_image_near_by(method: LearnedMethod, scan: Measurement) -> None:
+    single, half = method(scan), replace(method, precision="bf16")(scan)
+    assert half.dtype == single.dtype
+    assert 0 < (half - single).abs().max() < 0.05 * single.abs().max()  # bfloat16 has 8 bits
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"precision": "16"}], ids=repr)
+def test_batch_and_precision_are_checked(wrong: dict[str, Any], method: LearnedMethod) -> None:
+    values = {"model": method.model} | wrong
+    with pytest.raises(RefusedInputError, match=r"(batch got 0|precision got '16'); allowed"):
+        inspect.unwrap(LearnedMethod.__init__)(object.__new__(LearnedMethod), **values)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])

@@ -41,7 +41,7 @@ def test_memory_is_that_of_a_process_of_its_own(report: BenchReport) -> None:
 
 
 def test_a_cpu_without_half_precision_has_no_target_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ts, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(ts, "has_bfloat16", lambda: False)
     target = ts._fast_enough(HALF, 1.0)
     assert target.met
     assert target.seen == ts.NO_HALF

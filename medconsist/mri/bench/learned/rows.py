@@ -13,7 +13,7 @@ from medconsist.mri.bench.learned.scores import Scores
 from medconsist.mri.quality import QUALITY_UNITS
 from medconsist.results.bench import BenchRow, BenchTable, Target
 
-__all__ = ["BASELINE", "CONTRASTS", "FIXED_BEFOREHAND", "TARGETS"]
+__all__ = ["BASELINE", "CONTRASTS", "FIXED_BEFOREHAND", "TARGETS", "Compared"]
 __all__ += ["Where", "mean_rows", "paired_rows", "smallest_detectable", "time_rows"]
 
 BASELINE = "cs"
@@ -25,6 +25,30 @@ TARGETS = (("cirim", "rim"), ("cirim", "cs"))
 DECIDES = "ssim"
 POWER = 0.8
 _LOWER_IS_BETTER = ("nmse",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Which differences a table reports.
+
+    Parameters
+    ----------
+    contrasts
+        Pairs of methods, first less second.
+    fixed
+        The one that was named before any network was trained: method, method, cell.
+    targets
+        Pairs of which the first is asked to be above the second.
+
+    Examples
+    --------
+    >>> Compared().fixed
+    ('cirim', 'rim', '1-D 8x')
+    """
+
+    contrasts: Sequence[tuple[str, str]] = CONTRASTS
+    fixed: tuple[str, str, str] = FIXED_BEFOREHAND
+    targets: Sequence[tuple[str, str]] = TARGETS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,9 +121,7 @@ def mean_rows(scores: Scores, where: Where) -> BenchTable:
     return BenchTable(tuple(rows))
 
 
-def paired_rows(
-    scores: Scores, where: Where, *, contrasts: Sequence[tuple[str, str]] = CONTRASTS
-) -> BenchTable:
+def paired_rows(scores: Scores, where: Where, *, compared: Compared | None = None) -> BenchTable:
     """Return differences paired by scan, each with its verdict, and the targets among them.
 
     ``ahead`` is said of a method where the 95 % interval of the difference leaves 0 out, in any
@@ -107,19 +129,22 @@ def paired_rows(
     their number: of many verdicts on methods that do not differ, one in twenty says ``ahead``. The
     weights of the classical methods were chosen for `DECIDES`, not for the other metrics.
     """
+    compared = compared or Compared()
     table = BenchTable()
-    for names in contrasts:
+    for names in compared.contrasts:
         if set(names) <= set(scores.methods):
             for metric in QUALITY_UNITS:
-                table = table.joined(_contrast(names, metric, scores, where))
+                table = table.joined(_contrast(names, metric, scores, where, compared))
     return table
 
 
-def _contrast(names: tuple[str, str], metric: str, scores: Scores, where: Where) -> BenchTable:
+def _contrast(
+    names: tuple[str, str], metric: str, scores: Scores, where: Where, compared: Compared
+) -> BenchTable:
     first, second = names
     pair = scores.values[first, metric], scores.values[second, metric]
     found = paired_difference(*pair, unit="scan", generator=where.generator)
-    is_fixed = (*names, where.cell) == FIXED_BEFOREHAND and metric == DECIDES
+    is_fixed = (*names, where.cell) == compared.fixed and metric == DECIDES
     what = f"{first} less {second} (paired{', fixed beforehand' if is_fixed else ''})"
     case = where.case(f"{what}: {_verdict(found, metric, names)}")
     rows = [where.row(case, metric, found, None)]
@@ -127,7 +152,7 @@ def _contrast(names: tuple[str, str], metric: str, scores: Scores, where: Where)
         differences = [a - b for a, b in zip(*pair, strict=True)]
         rows.append(_detectable_row(where.case(what), differences, where))
     targets: tuple[Target, ...] = ()
-    if metric == DECIDES and names in TARGETS:
+    if metric == DECIDES and names in compared.targets:
         targets = (_target(found, where.case(f"{first} above {second} in {metric}")),)
     return BenchTable(tuple(rows), targets)
 

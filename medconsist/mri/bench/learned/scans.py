@@ -10,15 +10,56 @@ from medconsist.mri.draw_seeds import Role, draw_seed
 from medconsist.mri.forward import Measurement
 from medconsist.mri.phantom.tissue import FLAIR, T1W, T2W
 from medconsist.mri.prepare import prepare, rss_scale
+from medconsist.mri.scan_series import CONTRASTS as BY_NAME
 from medconsist.mri.scan_series import FIELD_OF_VIEW_MM, SLICE_SPACING_MM
 from medconsist.mri.simulate import Phantom, ScanConfig, simulate
 from medconsist.shapes import CoilKSpace, CoilMaps, RealImages
 
-__all__ = ["SIZE", "DrawnScan", "Measured", "draw_scan", "measured_in"]
+__all__ = ["SIZE", "DrawnScan", "Measured", "SliceKind", "draw_scan", "measured_in"]
 
 SIZE = 128
 COILS = 8
 CONTRASTS = (FLAIR, T1W, T2W)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceKind:
+    """What is simulated, beside what is drawn; anatomy and lesions of a seed do not depend on it.
+
+    Parameters
+    ----------
+    contrast
+        Name of a sequence; None lets FLAIR, T1w and T2w take turns.
+    coils
+        Receive coils.
+    snr
+        See `ScanConfig`.
+    size
+        Rows and columns.
+
+    Examples
+    --------
+    >>> SliceKind(contrast="T1w").coils
+    8
+    """
+
+    contrast: str | None = None
+    coils: int = COILS
+    snr: float | int = 30.0
+    size: int = SIZE
+
+    def config(self, number: int) -> ScanConfig:
+        """Return the configuration of scan ``number``."""
+        spacing = FIELD_OF_VIEW_MM / self.size
+        turn = CONTRASTS[number % len(CONTRASTS)]
+        return ScanConfig(
+            contrast=turn if self.contrast is None else BY_NAME[self.contrast],
+            shape=(self.size, self.size),
+            n_slices=1,
+            voxel_size_mm=(SLICE_SPACING_MM, spacing, spacing),
+            n_coils=self.coils,
+            snr=float(self.snr),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +117,14 @@ class Measured:
 
 
 def draw_scan(
-    role: Role, number: int, *, series: int = 0, phantom: Phantom | None = None
+    role: Role,
+    number: int,
+    *,
+    series: int = 0,
+    phantom: Phantom | None = None,
+    kind: SliceKind | None = None,
 ) -> DrawnScan:
-    """Simulate scan ``number`` of a role; FLAIR, T1w and T2w take turns.
+    """Simulate scan ``number`` of a role.
 
     Parameters
     ----------
@@ -86,15 +132,10 @@ def draw_scan(
         Make the seed; see `draw_seed`.
     phantom
         Where the anatomy comes from; by default the generated head.
+    kind
+        See `SliceKind`.
     """
-    spacing = FIELD_OF_VIEW_MM / SIZE
-    config = ScanConfig(
-        contrast=CONTRASTS[number % len(CONTRASTS)],
-        shape=(SIZE, SIZE),
-        n_slices=1,
-        voxel_size_mm=(SLICE_SPACING_MM, spacing, spacing),
-        n_coils=COILS,
-    )
+    config = (kind or SliceKind()).config(number)
     generator = torch.Generator().manual_seed(draw_seed(role, number, series=series))
     scan = simulate(config, generator, phantom=phantom)
     full = prepare(scan.kspace)

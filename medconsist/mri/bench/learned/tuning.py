@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medconsist.mri.bench.learned.cells import Cell
-from medconsist.mri.bench.learned.scores import Draws, score
+from medconsist.mri.bench.learned.scores import Draws, Scores, score
 from medconsist.mri.methods import CgSense, CompressedSensing
 
-__all__ = ["FAMILIES", "Families", "Tuned", "tuned_methods"]
+__all__ = ["DECIDES", "FAMILIES", "Families", "Tuned", "best_of", "candidates_of", "tuned_methods"]
 
 DECIDES = "ssim"
 Weighted = CgSense | CompressedSensing
@@ -60,16 +60,25 @@ def tuned_methods(
     cells, draws
         What it is tuned on; never test scans.
     """
-    candidates = {
+    candidates = candidates_of(families)
+    scores = score({cell.name: candidates for cell in cells}, cells, draws)
+    return {cell: best_of(families, reached) for cell, reached in scores.items()}
+
+
+def candidates_of(families: Families) -> dict[str, Weighted]:
+    """Return every member under the name of its family and its place."""
+    return {
         f"{name} {index}": method
         for name, members in families.items()
         for index, method in enumerate(members)
     }
-    scores = score({cell.name: candidates for cell in cells}, cells, draws)
-    found: dict[str, dict[str, Tuned]] = {cell.name: {} for cell in cells}
-    for cell, reached in scores.items():
-        for name, members in families.items():
-            sums = [sum(reached.values[f"{name} {i}", DECIDES]) for i in range(len(members))]
-            best = max(range(len(members)), key=sums.__getitem__)
-            found[cell][name] = Tuned(members[best], best in (0, len(members) - 1))
+
+
+def best_of(families: Families, reached: Scores) -> dict[str, Tuned]:
+    """Return family to its best member, from the scores of `candidates_of`."""
+    found = {}
+    for name, members in families.items():
+        sums = [sum(reached.values[f"{name} {i}", DECIDES]) for i in range(len(members))]
+        best = max(range(len(members)), key=sums.__getitem__)
+        found[name] = Tuned(members[best], best in (0, len(members) - 1))
     return found

@@ -8,6 +8,7 @@ from medconsist.metrics.report import paired_difference
 from medconsist.mri.bench.learned.rows import (
     CONTRASTS,
     FIXED_BEFOREHAND,
+    Compared,
     Where,
     mean_rows,
     paired_rows,
@@ -69,7 +70,7 @@ def test_the_weight_that_was_chosen_stands_in_the_row(scores: Scores, where: Whe
 
 
 def test_a_paired_row_is_the_difference_over_scans(scores: Scores, where: Where) -> None:
-    (row, *_) = paired_rows(scores, where, contrasts=[("cirim", "cs")]).rows
+    (row, *_) = paired_rows(scores, where, compared=Compared(contrasts=[("cirim", "cs")])).rows
     pair = scores.values["cirim", "ssim"], scores.values["cs", "ssim"]
     expected = paired_difference(*pair, unit="scan", generator=torch.Generator())
     assert row.value == pytest.approx(expected.mean)
@@ -127,7 +128,7 @@ def test_targets_ask_for_the_interval_and_not_the_mean(scores: Scores, where: Wh
 def test_equal_values_have_no_interval_and_no_verdict(scores: Scores, where: Where) -> None:
     same = {key: scores.values["rim", key[1]] for key in scores.values if key[0] == "cirim"}
     tied = Scores(scores.values | same, scores.seconds)
-    table = paired_rows(tied, where, contrasts=[("cirim", "rim")])
+    table = paired_rows(tied, where, compared=Compared(contrasts=[("cirim", "rim")]))
     paired = [row for row in table.rows if "smallest" not in row.metric]
     assert len(paired) == 3
     assert all(row.case.endswith(": no interval") for row in paired)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-__all__ = ["Cost", "costs", "peak_bytes"]
+__all__ = ["Cost", "Job", "costs", "peak_bytes"]
 
 Job = Callable[[], object]
 

@@ -1,0 +1,1 @@
+"""The CIRIM paper's comparison, re-run in one command: networks trained alike, judged in shifts."""

@@ -1,0 +1,74 @@
+"""The U-Net: its normalisation, its parts against MONAI's, and planes of every size."""
+
+import pytest
+import torch
+from monai.apps.reconstruction.networks.nets.utils import complex_normalize
+from monai.networks.nets.basic_unet import TwoConv
+from torch import Tensor, nn
+
+from medconsist.mri.comparators.norm_unet import NormUnet
+
+
+def images(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.complex64, generator=generator)
+
+
+def test_a_level_is_the_two_convolutions_of_monai(generator: torch.Generator) -> None:
+    ours = NormUnet(1, 1, features=4, pools=1, generator=generator).first
+    theirs = TwoConv(2, 2, 4, ("LeakyReLU", {"negative_slope": 0.2}), "instance", bias=False)
+    weights = list(ours.parameters())
+    for mine, other in zip(weights, theirs.parameters(), strict=True):
+        other.data.copy_(mine.data)
+    x = torch.randn(2, 2, 9, 8, generator=generator)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_the_u_net_sees_what_monai_normalises(
+    generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the unbiased variance, which fastMRI divides by."""
+    unet = NormUnet(3, 3, features=4, pools=1, generator=generator)
+    seen: list[Tensor] = []
+
+    def nothing(x: Tensor) -> Tensor:
+        seen.append(x)
+        return x
+
+    monkeypatch.setattr(unet, "_unet", nothing)
+    x = 5 * images(generator, 2, 3, 8, 6) + (2 - 1j)
+    back = unet(x)
+    wanted, _, _ = complex_normalize(torch.cat([x.real, x.imag], 1))
+    n = 3 * 8 * 6
+    torch.testing.assert_close(seen[0], wanted * ((n - 1) / n) ** 0.5)
+    torch.testing.assert_close(back, x)
+
+
+@pytest.mark.parametrize("pools", [1, 2, 4])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (16, 16), (17, 31)])
+def test_every_plane_goes_through(
+    shape: tuple[int, int], pools: int, generator: torch.Generator
+) -> None:
+    unet = NormUnet(2, 1, features=2, pools=pools, generator=generator)
+    assert unet(images(generator, 1, 2, *shape)).shape == (1, 1, *shape)
+
+
+def test_an_empty_image_stays_empty_and_has_a_gradient(generator: torch.Generator) -> None:
+    unet = NormUnet(1, 1, features=2, pools=1, generator=generator)
+    x = torch.zeros(2, 1, 8, 8, dtype=torch.complex64)
+    x[1] = images(generator, 1, 8, 8)
+    x.requires_grad_()
+    found = unet(x)
+    found.abs().square().sum().backward()
+    assert found[0].abs().max() < 1e-6  # of images of order one
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_halving_is_by_the_average_and_features_double() -> None:
+    unet = NormUnet(1, 1, features=4, pools=3)
+    widths = [
+        module.out_channels for module in unet.down.modules() if isinstance(module, nn.Conv2d)
+    ]
+    assert widths == [8, 8, 16, 16, 32, 32]
+    assert not any(isinstance(module, nn.MaxPool2d) for module in unet.modules())
