@@ -210,9 +210,10 @@ the scores of its trust record, beside 300 calibration cases that no stream hold
 baseline): the data residual of a scan, 1 - max softmax elsewhere. The first change of each domain
 was named beforehand and decides; the other one describes. A slide's change is one of features, not
 of pixels: it says nothing about encoders. Scans by CG-SENSE, 64 x 64, their SNR from 20 to 60; the
-signals' score of withheld segments is that of the bench and stands in no trust record. Streams reuse the cases of their pools: the case is the unit, and intervals are over draws of
-the pools. False alarms in *random orders* test the alarm and its code, since every order of the
-same cases is as likely; *as made* is one stream, each case once.
+signals' score of withheld segments is that of the bench and stands in no trust record. Streams
+reuse the cases of their pools: the case is the unit, and intervals are over draws of the pools.
+False alarms in *random orders* test the alarm and its code, since every order of the same cases is
+as likely; *as made* is one stream, each case once.
 """,
         partial(alarm.run_bench, seed=0, figure_path=PAGE.parent / "images" / "alarm.svg"),
     ),

@@ -73,7 +73,7 @@ class RefiningCascade(Comparator):
         x = state[0]
         match self.consistency:
             case "kspace" | "weighted":
-                weight = refinement.dc_weight
+                weight: Tensor = refinement.dc_weight
                 if self.consistency == "weighted":
                     weight = weight * scan.density_weights
                 before = scan.towards_samples(state[1], weight)
