@@ -1,9 +1,6 @@
 """One DICOM file, opened in doubt: what it is, which syntax, how many pixels it claims."""
 
-import logging
 import re
-import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +11,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from medconsist._extras import require
+from medconsist._library_errors import library_errors
 from medconsist.errors import (
-    CorruptInputError,
-    MedconsistError,
     TruncatedFileError,
     UnsupportedInputError,
 )
@@ -169,9 +165,7 @@ def _refuse_kind(name: str, header: Any) -> None:  # noqa: ANN401  a class of py
 
 @contextmanager
 def dicom_errors(name: str) -> Iterator[None]:
-    """Turn what pydicom says of a damaged file into one sentence, and keep its warnings quiet.
-
-    It also logs them, with the values of the header that they are about: personal ones too.
+    """Turn what pydicom says of a damaged file into one sentence; see `library_errors`.
 
     Raises
     ------
@@ -179,26 +173,6 @@ def dicom_errors(name: str) -> Iterator[None]:
         Names the file and the reason.
     """
     errors = require("pydicom.errors", extra="dicom")
-    kinds: tuple[type[Exception], ...] = (
-        *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError),
-        *(ArithmeticError, NotImplementedError, RuntimeError, struct.error),
-        *(errors.InvalidDicomError, errors.BytesLengthException),
-    )
-    log = logging.getLogger("pydicom")
-    log.addFilter(_keep_quiet)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except MedconsistError:
-        raise
-    except kinds as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        msg = f"{name} is damaged: pydicom says {reason!r}. Copy it again."
-        raise CorruptInputError(msg) from error
-    finally:
-        log.removeFilter(_keep_quiet)
-
-
-def _keep_quiet(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.CRITICAL
+    own = (errors.InvalidDicomError, errors.BytesLengthException)
+    with library_errors(name, "pydicom", also=own):
+        yield

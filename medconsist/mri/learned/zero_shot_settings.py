@@ -142,7 +142,8 @@ class ZeroShot:
         """Return settings for every scan: 960 of the 80,160 numbers of CIRIM, and few steps.
 
         A 128 x 128 slice of 8 coils takes 7 to 12 core-seconds on one core of 2026. The rate was
-        chosen on three scans of the role ``"validation"``: 2e-2 made images worse.
+        chosen on few scans of the role ``"validation"``, this one on a single head; 2e-2 made
+        images worse.
         """
         return cls(
             pairs=10,

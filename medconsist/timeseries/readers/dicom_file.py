@@ -13,10 +13,10 @@ import numpy.typing as npt
 from jaxtyping import Float32, Float64, Integer
 
 from medconsist._extras import require
+from medconsist._library_errors import library_errors
 from medconsist.errors import CorruptInputError, RefusedInputError, UnsupportedInputError
 from medconsist.timeseries.readers.files import (
     as_float32,
-    library_errors,
     require_budget,
     require_bytes,
     require_file,

@@ -1,12 +1,6 @@
-"""What every reader asks of a file, and one sentence for what a library says of a bad one."""
+"""What every reader asks of a file."""
 
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +9,11 @@ from jaxtyping import Float32
 from medconsist.errors import (
     BudgetError,
     CorruptInputError,
-    MedconsistError,
     TruncatedFileError,
 )
 from medconsist.results.safetensors_file import require_regular
 
-__all__ = ["as_float32", "library_errors", "require_budget", "require_bytes", "require_file"]
+__all__ = ["as_float32", "require_budget", "require_bytes", "require_file"]
 
 _MIB = 2**20
 
@@ -110,41 +103,3 @@ def as_float32(values: npt.ArrayLike, name: str) -> Float32[npt.NDArray[np.float
         )
         raise CorruptInputError(msg)
     return samples
-
-
-@contextmanager
-def library_errors(
-    name: str, library: str, *, also: tuple[type[Exception], ...] = ()
-) -> Iterator[None]:
-    """Turn what a library says of a damaged file into one sentence, and keep its warnings quiet.
-
-    Parameters
-    ----------
-    name
-        Of the file.
-    library
-        Of what reads it, for the message.
-    also
-        Errors of its own, beside those of Python.
-
-    Raises
-    ------
-    CorruptInputError
-        Names the file and the reason.
-    """
-    kinds: tuple[type[Exception], ...] = (
-        *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError),
-        *(ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error),
-        *(AssertionError, NameError, SyntaxError, TokenError),
-        *also,
-    )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except MedconsistError:
-        raise
-    except kinds as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        msg = f"{name} is damaged or of another kind: {library} says {reason!r}. Copy it again."
-        raise CorruptInputError(msg) from error

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from medconsist._extras import require
+from medconsist._library_errors import library_errors
 from medconsist.errors import CorruptInputError, TruncatedFileError, UnsupportedInputError
 from medconsist.timeseries.readers.channel_names import TWELVE_LEADS
 from medconsist.timeseries.readers.files import (
     as_float32,
-    library_errors,
     require_budget,
     require_file,
 )

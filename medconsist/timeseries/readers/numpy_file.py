@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float32, Shaped
 
+from medconsist._library_errors import library_errors
 from medconsist.errors import (
     CorruptInputError,
     MissingInputError,
@@ -24,7 +25,7 @@ from medconsist.errors import (
     UnsafeFileError,
     UnsupportedInputError,
 )
-from medconsist.timeseries.readers.files import as_float32, library_errors, require_file
+from medconsist.timeseries.readers.files import as_float32, require_file
 from medconsist.timeseries.readers.options import ReadOptions
 from medconsist.timeseries.readers.raw_header import RawHeader, info_of
 from medconsist.timeseries.readers.recording_set import RecordingSet

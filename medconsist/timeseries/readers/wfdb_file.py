@@ -17,6 +17,7 @@ import numpy.typing as npt
 from jaxtyping import Float32
 
 from medconsist._extras import require
+from medconsist._library_errors import library_errors
 from medconsist.errors import (
     CorruptInputError,
     UnsafeFileError,
@@ -24,7 +25,6 @@ from medconsist.errors import (
 )
 from medconsist.timeseries.readers.files import (
     as_float32,
-    library_errors,
     require_bytes,
     require_file,
 )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import zarr
 from jaxtyping import Float32
 
+from medconsist._library_errors import library_errors
 from medconsist.errors import (
     CorruptInputError,
     MissingInputError,
@@ -23,7 +24,7 @@ from medconsist.errors import (
     UnsafeFileError,
     UnsupportedInputError,
 )
-from medconsist.timeseries.readers.files import as_float32, library_errors
+from medconsist.timeseries.readers.files import as_float32
 from medconsist.timeseries.readers.options import ReadOptions
 from medconsist.timeseries.readers.raw_header import info_of
 from medconsist.timeseries.readers.stored_header import header_text, parsed_header
