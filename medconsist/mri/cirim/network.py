@@ -74,11 +74,8 @@ class Cirim(ReconstructionNetwork):
 
         Parameters
         ----------
-        samples, mask, maps
-            As in `Measurement`, divided by one scale so that images are of order one.
-        sigma
-            Standard deviation of the noise of one complex sample, ``E|n|^2 = sigma^2``, on the
-            scale of the samples.
+        samples, mask, maps, sigma
+            See `ReconstructionNetwork.forward`.
         initial
             Where to start; by default zero-filled, ``A^H y``.
         low_memory
