@@ -9,7 +9,7 @@ from medconsist.errors import RefusedInputError
 __all__ = ["is_id", "nearest", "safe_id"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_RESERVED = frozenset({"current", "history.jsonl", "result.json"})
+_RESERVED = frozenset({"current", "history.jsonl", "inputs.jsonl", "result.json"})
 
 
 def safe_id(value: str, *, what: str = "id") -> str:

@@ -12,7 +12,9 @@
     │   ├── NoMppError                                microns per pixel are unknown
     │   ├── NoTissueError                             nothing on the slide to look at
     │   ├── CalibrationError                          no usable calibration region
-    │   └── NothingToWithholdError                    no sample is left for withheld evidence
+    │   ├── NothingToWithholdError                    no sample is left for withheld evidence
+    │   └── ConflictError                             another was first, or it changed since
+    ├── AccessError              (PermissionError)    exit code 2: the role does not allow it
     ├── MissingInputError        (FileNotFoundError)  exit code 2
     ├── BudgetError              (MemoryError)        exit code 2: claims more than the budget
     ├── MissingExtraError        (ImportError)        exit code 2
@@ -27,8 +29,10 @@ failed.
 """
 
 __all__ = [
+    "AccessError",
     "BudgetError",
     "CalibrationError",
+    "ConflictError",
     "ConvergenceError",
     "CorruptInputError",
     "CorruptResultError",
@@ -104,6 +108,16 @@ class CalibrationError(RefusedInputError):
 
 class NothingToWithholdError(RefusedInputError):
     """Every sample is needed by what must not see the withheld ones."""
+
+
+class ConflictError(RefusedInputError):
+    """Somebody else was first, or what was seen is no longer what is there."""
+
+
+class AccessError(MedconsistError, PermissionError):
+    """The person's role does not allow it."""
+
+    exit_code = 2
 
 
 class MissingInputError(MedconsistError, FileNotFoundError):

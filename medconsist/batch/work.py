@@ -102,8 +102,10 @@ def file_case(
     place = str(path.absolute())
     name = case if item in (None, case) else f"{case}--{item}"
     facts = path.stat() if path.is_file() else None
+    # Items of one file would be alike where a long name is cut before they differ.
+    apart = place if len(name) <= _LONGEST else f"{place}\n{name}"
     return Case(
-        id=f"{name[:_LONGEST]}-{sha256_of_bytes(os.fsencode(place))[:8]}",
+        id=f"{name[:_LONGEST]}-{sha256_of_bytes(os.fsencode(apart))[:8]}",
         spec={
             **spec,
             "case": case,

@@ -21,6 +21,7 @@ Name = Literal[
     "cirim-speed",
     "mri-coverage",
     "mri-adapt",
+    "mri-noise",
     "zero-shot",
     "spiked",
     "consistency",
@@ -35,7 +36,10 @@ Name = Literal[
     "ts-worlds",
     "ts-smni",
     "alarm",
+    "viewer",
 ]
+
+_DRAWN = ("cirim", "mri-adapt", "mri-noise", "zero-shot", "mil", "musk", "ts-worlds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +48,24 @@ class Bench(Common):
 
     name: Annotated[Positional[Name], arg(metavar="NAME")]
     """Which bench: mri (about 3 minutes on 2 cores), cirim (10), cirim-speed (5),
-    mri-coverage (12), mri-adapt (20), zero-shot (6 a draw), spiked (12), consistency (1),
-    tiles (2), tissue (4), batch (3), implants (6), mil (35), musk (9), mil-step (6), ts (2),
-    ts-worlds (20), ts-smni (65) or alarm (6)."""
+    mri-coverage (12), mri-adapt (15), mri-noise (6), zero-shot (6 a draw), spiked (12),
+    consistency (1), tiles (2), tissue (4), batch (3), implants (6), mil (35), musk (9),
+    mil-step (6), ts (2), ts-worlds (20), ts-smni (65), alarm (6) or viewer
+    (4)."""
     data: Path | None = None
     """For mri, cirim, zero-shot, tiles, implants, musk and ts-smni, folder of real data; by default
     MEDCONSIST_TEST_DATA. Without it, fewer rows; zero-shot, implants, musk and ts-smni have
     none."""
     draws: int | None = None
     """For cirim, test scans of each cell; 30 by default. For zero-shot, draws of withheld samples;
-    1 by default. For mri-adapt, scans of each setting; 30 by default. For mil and ts-worlds,
-    simulated datasets; 10 by default. For musk, repeats of its folds; 10 by default."""
+    1 by default. For mri-adapt, scans of each setting; 25 by default. For mri-noise, test heads; 24
+    by default. For mil and ts-worlds, simulated datasets; 10 by default. For musk, repeats of its
+    folds; 10 by default."""
     seeds: int | None = None
     """For mil, trainings of each method on each dataset in tables a and b; 3 by default."""
     folder: Path | None = None
-    """For ts-smni, where its trainings are kept, so that a table that was killed goes on; by
-    default nowhere."""
+    """For mri-noise and ts-smni, where trainings are kept, so that a table that was killed goes on;
+    by default nowhere."""
     figure: Path | None = None
     """For alarm, where its figure goes (.svg); by default none is written."""
 
@@ -76,13 +82,13 @@ class Bench(Common):
         return 0
 
     def _report(self) -> "BenchReport":
-        if self.name not in ("cirim", "mri-adapt", "zero-shot", "mil", "musk", "ts-worlds"):
+        if self.name not in _DRAWN:
             self._refuse("draws", self.draws)
         if self.name != "mil":
             self._refuse("seeds", self.seeds)
         if self.name != "alarm":
             self._refuse("figure", self.figure)
-        if self.name != "ts-smni":
+        if self.name not in ("mri-noise", "ts-smni"):
             self._refuse("folder", self.folder)
         if self.name not in ("mri", "cirim", "zero-shot", "tiles", "implants", "musk", "ts-smni"):
             self._refuse("data", self.data)
@@ -109,6 +115,10 @@ class Bench(Common):
                 from medconsist.mri.bench.adaptation import run_bench as run_adaptation
 
                 return run_adaptation(seed=self.seed, **draws)
+            case "mri-noise":
+                from medconsist.mri.bench.noise import run_bench as run_noise
+
+                return run_noise(seed=self.seed, draws=self.draws, folder=self.folder)
             case "zero-shot":
                 from medconsist.mri.bench.real_learned import run_bench as run_zero_shot
 
@@ -159,6 +169,10 @@ class Bench(Common):
                 from medconsist.timeseries.bench.smni import run_bench as run_smni
 
                 return run_smni(data=self.data, seed=self.seed, folder=self.folder)
+            case "viewer":
+                from medconsist.viewing.bench.viewer import run_bench as run_viewer
+
+                return run_viewer(seed=self.seed)
             case "alarm":
                 from medconsist.cli.benches.alarm import run_bench as run_alarm
 

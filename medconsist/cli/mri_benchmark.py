@@ -21,7 +21,8 @@ class Benchmark(Common):
     Networks (cirim, rim, irim, varnet, unet, cascadenet, kikinet, lpdnet and forms of them) are
     trained on simulated T1w scans and stand beside zero-filled, CG-SENSE and compressed sensing: at
     accelerations of training and beyond, in other contrasts, coil numbers, noise, patterns and with
-    wrong coil maps. An hour and a half on 2 cores; a run that was killed goes on in its --out.
+    wrong coil maps. Each network is trained once: what is said is said of these weights. An hour
+    and a half on 2 cores; a run that was killed goes on in its --out.
     """
 
     out: Path
@@ -40,14 +41,15 @@ class Benchmark(Common):
     """Processes, of one thread each."""
 
     def run(self) -> int:
-        """Run the benchmark, or go on with it, and print the report."""
+        """Run the benchmark, or go on with it, and print its tables."""
         self.set_up()
         from medconsist._atomic import atomic_write_bytes, make_folder
         from medconsist.cli.benches.mri_benchmark_figure import figure
         from medconsist.mri.benchmark.design import Design
         from medconsist.mri.benchmark.entrants import ENTRANTS
         from medconsist.mri.benchmark.run import run_benchmark
-        from medconsist.results.tables import rows_text, targets_text
+        from medconsist.mri.benchmark.summary import summary_text
+        from medconsist.results.tables import targets_text
 
         design = Design(
             minutes=self.minutes,
@@ -65,6 +67,7 @@ class Benchmark(Common):
         if self.json:
             sys.stdout.write(report.to_json() + "\n")
         else:
-            sys.stdout.write(rows_text(report.rows) + "\n\n" + targets_text(report.targets) + "\n")
+            said = f"{summary_text(report.rows)}\n\n{targets_text(report.targets)}\n"
+            sys.stdout.write(said.lstrip())
             sys.stdout.write("".join(f"{path}\n" for path in paths))
         return 0

@@ -47,12 +47,9 @@ class Train(Computing):
     """Channels of the hidden states, or of the finest level of a U-Net."""
     unit: Literal["indrnn", "gru", "mgu"] | None = None
     """Recurrent unit of cirim, rim and irim."""
-    consistency: (
-        Literal["implicit", "explicit", "varnet", "kspace", "interleaved", "released", "none"]
-        | None
-    ) = None
-    """Data consistency. cirim: implicit, explicit, varnet; cascadenet and varnet also kspace and
-    none; kikinet: interleaved, released, none."""
+    consistency: Annotated[str | None, arg(metavar="FORM")] = None
+    """Data consistency. cirim: implicit, explicit, weighted, varnet; cascadenet and varnet: kspace,
+    explicit, implicit, weighted, none; kikinet: interleaved, released, none."""
     coil_maps: Literal["given", "learnt"] | None = None
     """Coil maps of varnet: those of the scan, or by a network of its own from the ACS."""
     start: Annotated[str | None, arg(metavar="NAME|FILE")] = None

@@ -188,7 +188,7 @@ class Dataset(Record):
     slides: tuple[str, ...] = ()
     recordings: tuple[str, ...] = ()
     kspace: tuple[str, ...] = ()
-    reader: Literal["cmrxrecon", "fastmri", "ismrmrd", "skm_tea"] | None = None
+    reader: Literal["cc359", "cmrxrecon", "fastmri", "ismrmrd", "skm_tea"] | None = None
     patient_from: Annotated[str, AfterValidator(_naming)]
     patients: Literal["named", "one slide each", "unknown"]
     examples: tuple[Example, ...] = ()

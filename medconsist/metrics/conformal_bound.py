@@ -30,7 +30,7 @@ _ROUNDING = 1e-9  # 20 * (1 - 0.05) may be 19.000000000000004: do not ask for on
 def conformal_rank(n: int, alpha: float) -> int:
     r"""Return :math:`k = \lceil (n + 1)(1 - \alpha) \rceil`, the place of the bound among n scores.
 
-    Above n where n units are too few for alpha: at least ``ceil(1 / alpha) - 1`` are needed.
+    At least 1; above n where n units are too few for alpha: ``ceil(1 / alpha) - 1`` are needed.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def conformal_rank(n: int, alpha: float) -> int:
     if not 0 < alpha < 1 or n < 0:
         msg = f"alpha must be in (0, 1), e.g. 0.1, and n at least 0; got {alpha} and {n}."
         raise RefusedInputError(msg)
-    return math.ceil((n + 1) * (1 - alpha) - _ROUNDING)
+    return max(1, math.ceil((n + 1) * (1 - alpha) - _ROUNDING))
 
 
 def conformal_bound(scores: Float[Tensor, " units"], *, alpha: float) -> float:

@@ -1,10 +1,9 @@
 """The scale by which BART divides the data, so that its regularisation weights carry over."""
 
-import torch
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError
-from medconsist.operators.fourier import Fourier
+from medconsist.mri.zerofilled_rss import rss_images
 from medconsist.shapes import CoilKSpace, SamplingMask
 
 __all__ = ["bart_scale"]
@@ -30,9 +29,9 @@ def bart_scale(samples: CoilKSpace, mask: SamplingMask) -> float:
     Parameters
     ----------
     samples
-        Coil k-space, zero where not sampled.
+        Coil k-space.
     mask
-        True where sampled; the region is sampled in every slice.
+        True where it is to be used; the region is sampled in every slice.
 
     Raises
     ------
@@ -40,8 +39,8 @@ def bart_scale(samples: CoilKSpace, mask: SamplingMask) -> float:
         The image that the scale is taken from is all zero or not finite.
     """
     centre = _calibration_block(samples, mask)
-    image = torch.linalg.vector_norm(Fourier().adjoint(centre), dim=1)
-    share = centre.shape[-2] * centre.shape[-1] / (samples.shape[-2] * samples.shape[-1])
+    image = rss_images(samples, mask) if centre is None else rss_images(centre)
+    share = image[0].numel() / (samples.shape[-2] * samples.shape[-1])
     values = image.flatten().sort().values * share**0.5
     n = len(values)
     median, high, largest = (float(values[i]) for i in (n // 2, int(n * 0.9), n - 1))
@@ -55,7 +54,7 @@ def bart_scale(samples: CoilKSpace, mask: SamplingMask) -> float:
     return scale
 
 
-def _calibration_block(samples: Tensor, mask: Tensor) -> Tensor:
+def _calibration_block(samples: Tensor, mask: Tensor) -> Tensor | None:
     """Cut out the sampled rectangle that grows by turns on both axes, each until blocked."""
     plane = _middle(mask.all(0), LARGEST_SIDE, LARGEST_SIDE)
     sizes, growing = [1, 1], [0, 1]
@@ -67,7 +66,7 @@ def _calibration_block(samples: Tensor, mask: Tensor) -> Tensor:
             else:
                 growing.remove(axis)
     if min(sizes) < SMALLEST_SIDE:
-        return samples
+        return None
     # Cut to the limit first, then to the size: for odd lengths the order decides the middle.
     return _middle(_middle(samples, LARGEST_SIDE, LARGEST_SIDE), *sizes)
 

@@ -1,17 +1,22 @@
 """Scans as cases of a batch: what each worker process reconstructs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from medconsist.batch.work import Case, Finished, Work, Worker, file_case
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.manifests.case_manifest import is_manifest, read_case_manifest
 from medconsist.manifests.problem import rows_said
+from medconsist.mri.file_of_frames import FileOfFrames
 from medconsist.mri.task import Job, publish_result, reconstruct_file
 from medconsist.results.store import ResultStore
 
 __all__ = ["ReconstructWork", "scan_cases"]
+
+Frames = Callable[[Job], Sequence[Job]]
+"""Gives the jobs that the file of one becomes."""
 
 # A BART array is a pair of files.
 _ONE_FILE = frozenset({".npy", ".h5", ".dat", ".mrd", ".mat"})
@@ -60,7 +65,7 @@ class ReconstructWork(Work):
         return replace(self.job, input=case.source, device=device, **case.spec["given"])
 
 
-def scan_cases(job: Job, inputs: Sequence[Path]) -> list[Case]:
+def scan_cases(job: Job, inputs: Sequence[Path], *, frames: Frames | None = None) -> list[Case]:
     """Return one case for each file, or for each row of a manifest.
 
     Parameters
@@ -69,6 +74,8 @@ def scan_cases(job: Job, inputs: Sequence[Path]) -> list[Case]:
         All that they share, its case and patient included.
     inputs
         K-space files, or one manifest (.csv, .parquet).
+    frames
+        Gives the jobs that one file becomes, e.g. `frame_jobs`; by default that one.
 
     Raises
     ------
@@ -81,12 +88,15 @@ def scan_cases(job: Job, inputs: Sequence[Path]) -> list[Case]:
         msg = "no k-space file was named; give one or more, or a manifest."
         raise MissingInputError(msg)
     if any(map(is_manifest, inputs)):
-        return _of_manifest(job, inputs)
-    one_case = job.case is not None and len(inputs) > 1
-    return [_case(replace(job, input=p, item=p.stem if one_case else job.item)) for p in inputs]
+        jobs = _of_manifest(job, inputs)
+    else:
+        one_case = job.case is not None and len(inputs) > 1
+        items = [path.stem if one_case else job.item for path in inputs]
+        jobs = [replace(job, input=p, item=i) for p, i in zip(inputs, items, strict=True)]
+    return [_case(one) for whole in jobs for one in (frames(whole) if frames else (whole,))]
 
 
-def _of_manifest(job: Job, inputs: Sequence[Path]) -> list[Case]:
+def _of_manifest(job: Job, inputs: Sequence[Path]) -> list[Job]:
     if len(inputs) > 1:
         msg = f"{len(inputs)} inputs were named, and one is a manifest; give it alone."
         raise RefusedInputError(msg)
@@ -101,18 +111,21 @@ def _of_manifest(job: Job, inputs: Sequence[Path]) -> list[Case]:
         msg = f"{rows_said(scaled)}, column mpp: scans have none; leave the cells empty."
         raise RefusedInputError(msg)
     return [
-        _case(replace(job, input=row.path, case=row.case, patient=row.patient, item=row.item))
+        replace(job, input=row.path, case=row.case, patient=row.patient, item=row.item)
         for row in rows
     ]
 
 
 def _case(job: Job) -> Case:
+    given: dict[str, Any] = {"case": job.case, "patient": job.patient, "item": job.item}
+    if job.frame is not None:
+        given |= {"frame": job.frame, "maps_frame": job.maps_frame}
     return file_case(
         job.input,
         case=job.case_id,
         item=job.item_id,
         config=job.as_config(),
-        spec={"given": {"case": job.case, "patient": job.patient, "item": job.item}},
+        spec={"given": given},
         one_file=job.input.suffix.lower() in _ONE_FILE,
     )
 
@@ -121,9 +134,10 @@ class _ReconstructWorker(Worker):
     def __init__(self, work: ReconstructWork, device: str) -> None:
         self._work = work
         self._device = device
+        self._file = FileOfFrames()
 
     def run(self, case: Case) -> Finished:
-        outcome = reconstruct_file(self._work.of(case, device=self._device))
+        outcome = reconstruct_file(self._work.of(case, device=self._device), file=self._file)
         result = outcome.stored.result
         slices = outcome.stored.record("reconstruction").shape[0]
         return Finished(result.key, items=slices, fresh=outcome.fresh)

@@ -8,71 +8,132 @@ from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from medconsist.errors import RefusedInputError
+from medconsist.mri.forward import of_slices
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.pattern import full_axis
-from medconsist.mri.prewhitening import noise_covariance
+from medconsist.mri.volumes.overwrite import Slabs, apply
 from medconsist.operators.fourier import Fourier
-from medconsist.shapes import CoilMaps
+from medconsist.shapes import SamplingMask
 
-__all__ = ["CompressedCoils", "along_readout", "compress_coils", "virtual_coils"]
+__all__ = ["CoilCombinations", "along_readout"]
 
-_WHITE = 0.01  # largest entry of Psi - I that still counts as whitened; rounding gives 1e-6
+_AXIS = {"height": -2, "width": -1}
 
 
 @dataclass(frozen=True, eq=False)
-class CompressedCoils:
-    """Compressed k-space, how much energy it kept, and the matrices that did it.
+class CoilCombinations:
+    r"""Which combinations of coils are kept: the same for every echo of a scan.
+
+    With a fully sampled readout the samples are taken to its image space; at each position x the
+    first left singular vectors of the coils x (phase encodings) matrix give :math:`A_x`, and a
+    rotation aligns each with its neighbour,
+
+    .. math:: P_x = \arg\min_{P^H P = I} \| P A_x - \tilde A_{x-1} \|_F, \quad
+        \tilde A_x = P_x A_x,
+
+    so that virtual coils vary smoothly (Zhang et al. 2013, doi:10.1002/mrm.24267). Where no axis is
+    fully sampled, one matrix per slice serves all positions; the note of `compress` says which.
+    Rows are orthonormal: whitened noise stays white, and with as many virtual as real coils the
+    root sum of squares does not change.
 
     Parameters
     ----------
-    kspace
-        With ``n_coils`` virtual coils.
-    energy_kept
-        Share of the energy of all samples, in [0, 1].
-    kind
-        ``"gcc"``: one matrix per readout position; ``"scc"``: one per slice.
-    readout
-        Axis of the readout, or None for ``"scc"``.
     matrices
-        Rows orthonormal, ``slices positions virtual coils``; one position for ``"scc"``.
+        Rows orthonormal, ``slices positions virtual coils``; one position without a readout.
+    readout
+        Axis of the readout, or None where none is complete.
 
     Examples
     --------
-    >>> import torch
     >>> data = torch.ones(1, 3, 8, 8, dtype=torch.complex64)
     >>> scan = KSpace(data, torch.ones(1, 8, 8, dtype=torch.bool))
-    >>> round(virtual_coils(scan, 1).energy_kept, 3)
-    1.0
+    >>> CoilCombinations.of(scan, 1).matrices.shape
+    torch.Size([1, 8, 1, 3])
     """
 
-    kspace: KSpace
-    energy_kept: float
-    kind: Literal["gcc", "scc"]
-    readout: Literal["height", "width"] | None
     matrices: Complex[Tensor, "slices positions virtual coils"]
+    readout: Literal["height", "width"] | None
 
-    def compress_maps(self, maps: CoilMaps) -> Complex[Tensor, "slices sets virtual height width"]:
-        """Return maps of the virtual coils, ``S'_v(x) = sum_c A_x[v, c] S_c(x)``.
+    @classmethod
+    def of(
+        cls,
+        kspace: KSpace,
+        n_coils: int,
+        *,
+        calibration: Bool[Tensor, "height width"] | None = None,
+        slabs: Slabs | None = None,
+    ) -> "CoilCombinations":
+        """Return the combinations that keep most of the energy.
 
-        Exact for the compressed samples, as the matrices depend on the readout position only.
+        Parameters
+        ----------
+        kspace
+            Whitened if there is a noise scan.
+        n_coils
+            From 1 to the number of coils.
+        calibration
+            True where samples decide on the virtual coils, together with the rest of their lines
+            (`along_readout`), so that other samples can be withheld as evidence; None takes all.
+        slabs
+            Which slices are looked at together.
+
+        Raises
+        ------
+        RefusedInputError
+            ``n_coils`` is out of range.
         """
-        hybrid = maps.movedim(-1, -2) if self.readout == "width" else maps
-        matrices = self.matrices.to(maps.dtype).expand(-1, hybrid.shape[-2], -1, -1)
-        virtual = torch.einsum("shvc,smchw->smvhw", matrices, hybrid)
-        return (virtual.movedim(-1, -2) if self.readout == "width" else virtual).contiguous()
+        coils = kspace.data.shape[1]
+        if not 1 <= n_coils <= coils:
+            msg = f"n_coils must lie in 1..{coils}, the coils of this k-space; got {n_coils}."
+            raise RefusedInputError(msg)
+        readout, chosen = full_axis(kspace.mask), kspace.mask
+        if calibration is not None:
+            chosen = along_readout(kspace, calibration)[None]
+        slabs = slabs or Slabs((slice(0, len(kspace.data)),), kspace.data.device)
+        found = []
+        for at in slabs.parts:
+            kept = torch.where(of_slices(chosen, at)[:, None], kspace.data[at], 0).to(slabs.device)
+            points = kept.flatten(2)[:, None] if readout is None else _hybrid(kept, _AXIS[readout])
+            matrices = _principal(points, n_coils)
+            found.append(matrices if readout is None else _aligned(matrices))
+        return cls(torch.cat(found), readout)
 
+    def fit(self, mask: SamplingMask) -> bool:
+        """Return whether samples that were not acquired stay zero: its readout is complete too."""
+        if self.readout is None:
+            return True
+        return bool((mask == mask.any(_AXIS[self.readout], keepdim=True)).all())
 
-def compress_coils(
-    kspace: KSpace, n_coils: int, *, calibration: Bool[Tensor, "height width"] | None = None
-) -> KSpace:
-    """Return the k-space of `virtual_coils`; its last note gives the energy that was kept.
+    def apply(self, samples: Tensor, at: slice) -> Tensor:
+        """Return the virtual coils of the samples of some slices."""
+        matrices = self.matrices[at]
+        if self.readout is None:
+            return torch.einsum("svc,schw->svhw", matrices[:, 0], samples)
+        axis = _AXIS[self.readout]
+        data = torch.einsum("sxvc,sxcp->sxvp", matrices, _hybrid(samples, axis))
+        return Fourier(dims=(axis,))(data.movedim(1, axis)).contiguous()
 
-    Raises
-    ------
-    RefusedInputError
-        As `virtual_coils`.
-    """
-    return virtual_coils(kspace, n_coils, calibration=calibration).kspace
+    def compress(self, kspace: KSpace, slabs: Slabs | None = None) -> tuple[KSpace, float]:
+        """Return k-space of virtual coils, with a note, and the share of the energy in it.
+
+        ``slabs`` overwrites the samples slab by slab; None makes new ones.
+        """
+        before, after = list[float](), list[float]()
+
+        def change(samples: Tensor, at: slice) -> Tensor:
+            virtual = self.apply(samples, at)
+            for energies, values in ((before, samples), (after, virtual)):
+                energies.append(float(values.abs().square().sum(dtype=torch.float64)))
+            return virtual
+
+        coils = kspace.data.shape[1]
+        data = apply(kspace.data, change, slabs)
+        kept, found = sum(after) / sum(before), self.readout
+        how = f"geometric, readout along {found}" if found else "one matrix per slice: no full axis"
+        note = (
+            f"{coils} coils compressed to {data.shape[1]} ({how}); {kept:.2%} of the energy kept."
+        )
+        return replace(kspace, data=data, noise=None).with_note(note), kept
 
 
 def along_readout(
@@ -84,67 +145,6 @@ def along_readout(
         return calibration
     lines = calibration.any(0 if readout == "height" else 1, keepdim=True)
     return lines.expand_as(calibration) & kspace.mask.all(0)
-
-
-def virtual_coils(
-    kspace: KSpace, n_coils: int, *, calibration: Bool[Tensor, "height width"] | None = None
-) -> CompressedCoils:
-    r"""Compress to ``n_coils`` virtual coils (Zhang et al. 2013, doi:10.1002/mrm.24267).
-
-    With a fully sampled readout the samples are taken to its image space; at each position x the
-    first left singular vectors of the coils x (phase encodings) matrix give :math:`A_x`, and a
-    rotation aligns each with its neighbour,
-
-    .. math:: P_x = \arg\min_{P^H P = I} \| P A_x - \tilde A_{x-1} \|_F, \quad
-        \tilde A_x = P_x A_x,
-
-    so that virtual coils vary smoothly. Where no axis is fully sampled, one matrix per slice is
-    used for all positions (SCC); a note says which. Rows are orthonormal: whitened noise stays
-    white, and with as many virtual as real coils the root sum of squares does not change.
-
-    Parameters
-    ----------
-    kspace
-        Prewhitened if it has a noise scan.
-    n_coils
-        From 1 to the number of coils.
-    calibration
-        True where samples decide on the virtual coils, together with the rest of their lines
-        (`along_readout`), so that other samples can be withheld as evidence; None takes all.
-
-    Raises
-    ------
-    RefusedInputError
-        If ``n_coils`` is out of range, or there is a noise scan that is not white.
-    """
-    coils = kspace.data.shape[1]
-    if not 1 <= n_coils <= coils:
-        msg = f"n_coils must lie in 1..{coils}, the coils of this k-space; got {n_coils}."
-        raise RefusedInputError(msg)
-    _refuse_coloured_noise(kspace)
-    readout = full_axis(kspace.mask)
-    chosen = kspace.data
-    if calibration is not None:
-        chosen = torch.where(along_readout(kspace, calibration), chosen, 0)
-    if readout is None:
-        matrices = _principal(chosen.flatten(2)[:, None], n_coils)
-        data = torch.einsum("svc,schw->svhw", matrices[:, 0], kspace.data)
-    else:
-        axis = -2 if readout == "height" else -1
-        matrices = _aligned(_principal(_hybrid(chosen, axis), n_coils))
-        data = torch.einsum("sxvc,sxcp->sxvp", matrices, _hybrid(kspace.data, axis))
-        data = Fourier(dims=(axis,))(data.movedim(1, axis))
-    before = float(kspace.data.abs().square().sum(dtype=torch.float64))
-    kept = float(data.abs().square().sum(dtype=torch.float64)) / before
-    how = f"geometric, readout along {readout}" if readout else "one matrix per slice: no full axis"
-    note = f"{coils} coils compressed to {n_coils} ({how}); {kept:.2%} of the energy kept."
-    noise = kspace.noise
-    if noise is not None:
-        middle = matrices[0, matrices.shape[1] // 2]
-        noise = middle.to(noise.dtype) @ noise
-    compressed = replace(kspace, data=data.contiguous(), noise=noise).with_note(note)
-    kind: Literal["gcc", "scc"] = "gcc" if readout else "scc"
-    return CompressedCoils(compressed, kept, kind, readout, matrices)
 
 
 def _hybrid(samples: Tensor, axis: int) -> Complex[Tensor, "slices positions coils points"]:
@@ -174,17 +174,3 @@ def _aligned(
         u, _, vh = torch.linalg.svd(aligned[neighbour] @ aligned[x].mH)
         aligned[x] = (u @ vh) @ aligned[x]
     return torch.stack(aligned, 1)
-
-
-def _refuse_coloured_noise(kspace: KSpace) -> None:
-    if kspace.noise is None:
-        return
-    covariance = noise_covariance(kspace.noise)
-    identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    excess = float((covariance - identity).abs().max())
-    if excess > _WHITE:
-        msg = (
-            f"the noise scan is not white (its covariance is {excess:.2g} away from the identity); "
-            "allowed: prewhitened k-space. Call prewhiten first."
-        )
-        raise RefusedInputError(msg)

@@ -15,19 +15,22 @@ from medconsist.errors import RefusedInputError
 from medconsist.mri.forward import sense_operator
 from medconsist.shapes import Array, CoilKSpace, CoilMaps, SamplingMask
 
-__all__ = ["DENSITY_WINDOW", "WeightedGradient", "sampling_weights"]
+__all__ = ["DENSITY_WINDOW", "LARGEST", "WeightedGradient", "sampling_weights"]
 
 DENSITY_WINDOW = 9  # k-space positions, in each direction: some samples at any usual acceleration
+LARGEST = 2.0  # above it a gradient step of size 1 would overshoot
 
 
 def sampling_weights(
     mask: SamplingMask, *, window: int = DENSITY_WINDOW
 ) -> Float[Tensor, "slices height width"]:
-    """Return ``W = (1 / d) / mean(1 / d)`` on the samples of each slice, and 0 elsewhere.
+    """Return ``W = min((1 / d) / mean(1 / d), 2)`` on the samples of each slice, 0 elsewhere.
 
     d is the share of positions that were sampled in a square around a sample, cut at the edge of
-    the plane. The mean over samples is 1, so that a learned factor has the meaning that it has
-    without weights; a fully sampled plane has weight 1 throughout.
+    the plane. The mean over samples is 1 before the cut, so that a learned factor has about the
+    scale that it has without weights; a fully sampled plane has weight 1 throughout. Uncut, W is up
+    to 20 at lone samples of two-dimensional masks, and a step of w = 1 overshoots where
+    ``w W > 2``: networks that start so are unstable.
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ def sampling_weights(
     density = _mean_around(sampled, window) / inside
     inverse = torch.where(mask[:, None], 1 / density.clamp_min(1 / window**2), 0)
     mean = inverse.sum((-2, -1), keepdim=True) / sampled.sum((-2, -1), keepdim=True)
-    return (inverse / mean)[:, 0]
+    return (inverse / mean).clamp_max(LARGEST)[:, 0]
 
 
 def _mean_around(values: Tensor, window: int) -> Tensor:

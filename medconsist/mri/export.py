@@ -130,8 +130,9 @@ def export_result(job: Export) -> Exported:
     """Write one image of a finished result; the same result gives the same bytes.
 
     The file is ``<case>_<role>_<key>.dcm``, ``.nii.gz`` or ``.h5``, the key cut to 12 digits; one
-    of the same name is replaced, as it is of the same result. DICOM and NIfTI hold magnitudes,
-    ISMRMRD the values as they are.
+    of the same name is replaced, as it is of the same result. The name of a file that holds the
+    identity of the patient ends in ``_identified``: it never takes the place of one without. DICOM
+    and NIfTI hold magnitudes, ISMRMRD the values as they are.
 
     Raises
     ------
@@ -153,7 +154,8 @@ def export_result(job: Export) -> Exported:
     if reference is not None:
         geometry = beside_reference(geometry, magnitude, reference)
     picture = _Picture(stored, record, values, magnitude, geometry, reference)
-    name = f"{stored.result.case}_{job.role}_{stored.result.key[:_LETTERS_OF_KEY]}"
+    words = (stored.result.case, job.role, stored.result.key[:_LETTERS_OF_KEY])
+    name = "_".join((*words, *(["identified"] if job.identity == "kept" else [])))
     path = job.out / (name + _SUFFIXES[job.to])
     make_folder(job.out)
     _WRITERS[job.to](path, picture, job)
@@ -163,8 +165,10 @@ def export_result(job: Export) -> Exported:
 
 def _dicom(path: Path, picture: _Picture, job: Export) -> None:
     result, geometry = picture.result, picture.geometry
-    finished = result.times.finished.astimezone(_time_zone(picture.reference))
-    kept = {"made": (f"{finished:%Y%m%d}", f"{finished:%H%M%S}")} if job.identity == "kept" else {}
+    kept = {}
+    if job.identity == "kept":
+        finished = result.times.finished.astimezone(_time_zone(picture.reference))
+        kept = {"made": (f"{finished:%Y%m%d}", f"{finished:%H%M%S}")}
     write_dicom(
         path,
         picture.magnitude,

@@ -1,5 +1,6 @@
 """The forward model of Cartesian parallel imaging: y = M F S x + n."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,7 @@ from medconsist.operators.sampling import Sampling
 from medconsist.operators.weighting import SumAxis, WeightAndSum
 from medconsist.shapes import CoilKSpace, CoilMaps, SamplingMask
 
-__all__ = ["Measurement", "sense_operator"]
+__all__ = ["Measurement", "of_slices", "sense_operator"]
 
 
 def sense_operator(mask: SamplingMask, maps: CoilMaps) -> LinearOperator:
@@ -25,6 +26,11 @@ def sense_operator(mask: SamplingMask, maps: CoilMaps) -> LinearOperator:
     """
     coils = SumAxis(-4, size=maps.shape[1]) @ WeightAndSum(maps)
     return Sampling(mask[:, None]) @ Fourier(dims=(-2, -1)) @ coils
+
+
+def of_slices(mask: SamplingMask, at: slice) -> SamplingMask:
+    """Return the mask of some slices; one for all stays one for all."""
+    return mask if len(mask) == 1 else mask[at]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +95,20 @@ class Measurement:
         mask = self.mask & keep
         samples = torch.where(mask[:, None], self.samples, 0)
         return replace(self, mask=mask, samples=samples)
+
+    def slabs(self, what: str) -> Iterator[tuple[slice, "Measurement"]]:
+        """Return all slices and this measurement: a volume of one slab."""
+        del what  # one slab has no progress to tell of
+        yield slice(0, len(self.samples)), self
+
+    def whole(self) -> "Measurement":
+        """Return this measurement, which holds all slices."""
+        return self
+
+    @property
+    def parts(self) -> tuple[slice, ...]:
+        """The slices of each slab: all of them."""
+        return (slice(0, len(self.samples)),)
 
     def with_samples(self, samples: Tensor) -> "Measurement":
         """Return the measurement with other values at the same positions."""

@@ -39,6 +39,8 @@ class KSpace:
         What was inferred on reading, as sentences for the person who reads the result.
     source
         Name and sha256 of the file or files read.
+    patient
+        Id of the patient, as the file says it and if it is a safe id; None as a rule.
     recon_matrix
         Height and width that the header asks images to have at this voxel size, each None where
         unknown; larger k-space is oversampled.
@@ -66,6 +68,7 @@ class KSpace:
     notes: tuple[str, ...] = ()
     source: dict[str, str] = field(default_factory=dict)
     recon_matrix: tuple[int | None, int | None] = (None, None)
+    patient: str | None = None
 
     def __post_init__(self) -> None:
         slices, coils, height, width = self.data.shape

@@ -17,16 +17,16 @@ from medconsist.errors import RefusedInputError
 from medconsist.mri.bart_scaling import bart_scale
 from medconsist.mri.forward import Measurement
 from medconsist.mri.normal_operator import SenseNormal
+from medconsist.mri.volumes.volume import Measured
 from medconsist.mri.wavelet_prox import ShiftedWaveletProx
 from medconsist.operators.base import Identity, LinearOperator
 from medconsist.operators.differences import FiniteDifference
-from medconsist.operators.fourier import Fourier
 from medconsist.operators.solvers import AdmmConfig, admm, conjugate_gradient, fista
 from medconsist.results.schema import ModelRecord
-from medconsist.shapes import Array, CoilKSpace, CoilMaps, ComplexImages, RealImages
+from medconsist.shapes import Array, CoilMaps, ComplexImages
 
 __all__ = ["CgSense", "CompressedSensing", "Method", "Zerofilled", "combine_sets"]
-__all__ += ["method_named", "refuse_weight_of", "rss"]
+__all__ += ["method_named", "refuse_weight_of"]
 
 SetImages = Complex[Tensor, "slices sets height width"]
 PerSlice = Float[Tensor, "slices 1 1 1"]
@@ -36,19 +36,13 @@ TV_PENALTY = 0.1  # ADMM's rho; 60 iterations end within 0.6 % of 800 (phantom a
 TV_INNER_ITERATIONS = 3
 
 
-def rss(samples: CoilKSpace) -> RealImages:
-    """Return the root sum of squares of the coil images, ``(sum_c |F^H y_c|^2)^(1/2)``.
-
-    Roemer et al. 1990, doi:10.1002/mrm.1910160203. Needs no maps; with missing samples it is the
-    zero-filled image.
-    """
-    return torch.linalg.vector_norm(Fourier().adjoint(samples), dim=1)
-
-
 def combine_sets(images: SetImages) -> ComplexImages:
     """Return ``(sum_s |x_s|^2)^(1/2)`` with the phase of the first set, and 0 where that is 0/0.
 
-    With one map set this is the image itself.
+    With one map set this is the image itself. The sets of ESPIRiT are orthonormal at each pixel, so
+    that it is the root sum of squares of the coil images that they describe: where the object is
+    wider than the field of view, what folds over lies in it still, without the error that one set
+    makes there. Maps that are given, one set for each part of the object, give its parts apart.
     """
     if images.shape[1] == 1:
         return images[:, 0]
@@ -85,10 +79,11 @@ class Method(ABC):
     def solve(self, measurement: Measurement) -> SetImages:
         """Return one image per slice and map set: what the forward operator takes."""
 
-    def fixed(self, measurement: Measurement) -> "Method":
+    def fixed(self, measurement: Measured) -> "Method":
         """Return the method with every number that it would estimate from the samples set.
 
-        What compares several calls (withheld samples, probes, inserted lesions) needs it.
+        What compares several calls (withheld samples, probes, inserted lesions) needs it, and so
+        does a volume that comes slab by slab: its slabs must be of one scale.
         """
         del measurement  # most methods estimate nothing
         return self
@@ -226,7 +221,7 @@ class CompressedSensing(Method):
             msg = f"scale got {self.scale}; allowed: positive and finite, or None to estimate it."
             raise RefusedInputError(msg)
 
-    def fixed(self, measurement: Measurement) -> "CompressedSensing":
+    def fixed(self, measurement: Measured) -> "CompressedSensing":
         """Return the method with the scale of this measurement."""
         return replace(self, scale=self._scale_of(measurement))
 
@@ -246,7 +241,7 @@ class CompressedSensing(Method):
         solver = _sparse_wavelet if self.regulariser == "wavelet" else _total_variation
         return solver(unit, self.lambda_ / gain, self.iterations) * (scale / gain)
 
-    def _scale_of(self, measurement: Measurement) -> float:
+    def _scale_of(self, measurement: Measured) -> float:
         return self.scale or bart_scale(measurement.samples, measurement.mask)
 
 

@@ -7,12 +7,15 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.kspace import KSpace
+from medconsist.mri.volumes.overwrite import Slabs, apply
 from medconsist.operators.fourier import Fourier
 
 __all__ = ["remove_readout_oversampling"]
 
 
-def remove_readout_oversampling(kspace: KSpace, *, height: int | None = None) -> KSpace:
+def remove_readout_oversampling(
+    kspace: KSpace, *, height: int | None = None, slabs: Slabs | None = None
+) -> KSpace:
     """Return k-space of the central ``height`` rows of the field of view.
 
     Along the readout (height): inverse centred transform, keep rows ``[n//2 - height//2, ...)``,
@@ -28,6 +31,8 @@ def remove_readout_oversampling(kspace: KSpace, *, height: int | None = None) ->
         Rows to keep. By default as many as the header asks for (``recon_matrix[0]``); where it
         does not say, asks for no fewer, or the readout is not fully sampled, k-space is returned
         as it is.
+    slabs
+        Overwrite the samples slab by slab; None makes new ones.
 
     Raises
     ------
@@ -49,9 +54,9 @@ def remove_readout_oversampling(kspace: KSpace, *, height: int | None = None) ->
             "allowed: every acquired column complete. Reconstruct first and crop the image."
         )
         raise RefusedInputError(msg)
-    readout = Fourier(dims=(-2,))
-    start = n // 2 - asked // 2
-    data = readout(readout.adjoint(kspace.data)[..., start : start + asked, :])
+    readout, start = Fourier(dims=(-2,)), n // 2 - asked // 2
+    rows = slice(start, start + asked)
+    data = apply(kspace.data, lambda one, _: readout(readout.adjoint(one)[..., rows, :]), slabs)
     mask = columns.expand(-1, asked, -1).contiguous()
     note = f"Readout oversampling removed: central {asked} of {n} rows of the field of view kept."
     affine = None if kspace.affine is None else _shifted(kspace.affine, start)

@@ -1,6 +1,5 @@
 """Noise of the receive coils: covariance, prewhitening, and its level without a noise scan."""
 
-from dataclasses import replace
 from math import log, sqrt
 
 import torch
@@ -16,7 +15,6 @@ __all__ = [
     "coil_sigmas",
     "estimate_sigma",
     "noise_covariance",
-    "prewhiten",
     "whitening_matrix",
 ]
 
@@ -55,6 +53,14 @@ def whitening_matrix(
 ) -> Complex[Tensor, "coils coils"]:
     """Return ``W = L^-1`` with ``Psi = L L^H`` (Cholesky), so that ``W Psi W^H = I``.
 
+    That noise scan and image scan have the same receiver bandwidth is assumed, not checked:
+    otherwise the level, not the correlation, is wrong by a factor.
+
+    References
+    ----------
+    P. B. Roemer et al., "The NMR phased array", Magn Reson Med 16 (1990), 192-225,
+    doi:10.1002/mrm.1910160203.
+
     Raises
     ------
     RefusedInputError
@@ -77,33 +83,7 @@ def apply_to_coils(matrix: Complex[Tensor, "outputs coils"], samples: Array) -> 
 
     Whoever whitens the samples must whiten given coil maps too: ``W y = F (W S) x + W n``.
     """
-    return torch.einsum("vc,...chw->...vhw", matrix.to(samples.dtype), samples)
-
-
-def prewhiten(kspace: KSpace) -> KSpace:
-    """Return k-space whose noise has identity covariance: ``E|n|^2 = 1`` in every coil.
-
-    ``y' = L^-1 y`` with ``Psi = L L^H`` from the noise scan (Roemer et al. 1990,
-    doi:10.1002/mrm.1910160203). Only coils x coils matrices are built. That noise scan and image
-    scan have the same receiver bandwidth is assumed, not checked: otherwise the level, not the
-    correlation, is wrong by a factor.
-
-    Raises
-    ------
-    RefusedInputError
-        If there is no noise scan, or its covariance is singular.
-    """
-    if kspace.noise is None:
-        msg = (
-            "this k-space has no noise scan to whiten with; allowed: KSpace.noise of shape (coils, "
-            "samples). Use estimate_sigma for the noise level instead."
-        )
-        raise RefusedInputError(msg)
-    matrix = whitening_matrix(noise_covariance(kspace.noise))
-    data = apply_to_coils(matrix, kspace.data)
-    noise = matrix.to(kspace.noise.dtype) @ kspace.noise
-    note = f"Prewhitened with {kspace.noise.shape[1]} noise samples: E|n|^2 = 1 in every coil."
-    return replace(kspace, data=data, noise=noise).with_note(note)
+    return torch.einsum("vc,...chw->...vhw", matrix.to(samples), samples)
 
 
 def coil_sigmas(kspace: KSpace, *, share: float = _OUTER_SHARE) -> Float[Tensor, " coils"]:
@@ -131,10 +111,11 @@ def coil_sigmas(kspace: KSpace, *, share: float = _OUTER_SHARE) -> Float[Tensor,
         msg = f"share must lie in (0, 1], got {share}."
         raise RefusedInputError(msg)
     outer = kspace.mask & _outermost(kspace, share)
-    slices, coils, height, width = kspace.data.shape
+    slices, _, height, width = kspace.data.shape
     chosen = outer.expand(slices, height, width)
-    magnitudes = kspace.data.abs().movedim(1, 0)[:, chosen]
-    return magnitudes.reshape(coils, -1).median(1).values / sqrt(log(2))
+    # slice by slice: the magnitudes of all samples would take half as much memory again
+    magnitudes = [one[:, place].abs() for one, place in zip(kspace.data, chosen, strict=True)]
+    return torch.cat(magnitudes, dim=1).median(1).values / sqrt(log(2))
 
 
 def estimate_sigma(kspace: KSpace, *, share: float = _OUTER_SHARE) -> float:

@@ -9,16 +9,10 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.evidence.trust_scores import withheld_scores
-from medconsist.mri.evidence.withheld import WithheldError
-from medconsist.mri.forward import Measurement
+from medconsist.mri.evidence.withheld import WithheldError, withheld_splits
 from medconsist.mri.methods import Method
-from medconsist.mri.trust import (
-    MriTrust,
-    TrustConfig,
-    judge_fixed,
-    withheld_errors,
-    withheld_splits,
-)
+from medconsist.mri.trust import MriTrust, TrustConfig, judge_fixed, withheld_errors
+from medconsist.mri.volumes.volume import Measured
 from medconsist.results.methods import SHOWN_FIRST
 from medconsist.shapes import ComplexImages
 
@@ -58,7 +52,7 @@ class Solved:
     image: ComplexImages
 
     @classmethod
-    def of(cls, method: Method, measurement: Measurement) -> "Solved":
+    def of(cls, method: Method, measurement: Measured) -> "Solved":
         """Fix the method to the measurement once and call it.
 
         Raises
@@ -66,15 +60,16 @@ class Solved:
         RefusedInputError
             The image is not finite.
         """
-        fixed = method.fixed(measurement)
-        image = fixed(measurement)
-        if not bool(torch.isfinite(image).all()):
-            msg = (
-                f"the image of {method.name} is not finite, and nothing was stored; take other "
-                "weights, or --method cs."
-            )
-            raise RefusedInputError(msg)
-        return cls(method, fixed, image)
+        fixed, images = method.fixed(measurement), []
+        for _, slab in measurement.slabs(method.name):
+            images.append(fixed(slab))
+            if not bool(torch.isfinite(images[-1]).all()):
+                msg = (
+                    f"the image of {method.name} is not finite, and nothing was stored; take other "
+                    "weights, or --method cs."
+                )
+                raise RefusedInputError(msg)
+        return cls(method, fixed, torch.cat(images))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +103,7 @@ class Judged:
 
 def judge_images(
     asked: Mapping[str, Solved],
-    measurement: Measurement,
+    measurement: Measured,
     *,
     keep_region: Bool[Tensor, "... height width"],
     config: TrustConfig,

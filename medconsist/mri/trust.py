@@ -11,20 +11,26 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from medconsist.consistency.splits import Split
-from medconsist.errors import NothingToWithholdError, RefusedInputError, ShapeError
-from medconsist.mri.evidence.determinacy import ITERATIONS, noise_weight, not_determined
+from medconsist.errors import RefusedInputError, ShapeError
+from medconsist.mri.evidence.determinacy import ITERATIONS, noise_weight
 from medconsist.mri.evidence.features import reference_intensity
-from medconsist.mri.evidence.refutability import feature_energy, matched_filter, refutable_contrast
-from medconsist.mri.evidence.residual import degrees_of_freedom, residual_groups
+from medconsist.mri.evidence.residual import ResidualSums, degrees_of_freedom
+from medconsist.mri.evidence.trust_maps import SlabMaps, joined_maps
 from medconsist.mri.evidence.trust_scores import map_scores, residual_score, withheld_scores
-from medconsist.mri.evidence.withheld import WithheldConfig, WithheldError, withheld_error, withhold
+from medconsist.mri.evidence.withheld import (
+    WithheldConfig,
+    WithheldError,
+    withheld_error,
+    withheld_splits,
+)
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import Method, SetImages
+from medconsist.mri.volumes.replayed_draws import quarter_turns
+from medconsist.mri.volumes.volume import Measured
 from medconsist.results.trust import Score
 from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
 
 __all__ = ["MriTrust", "TrustConfig", "judge", "judge_fixed", "solve_sets", "withheld_errors"]
-__all__ += ["withheld_splits"]
 
 NOTHING_WITHHELD = (
     "Too few samples lie outside the calibration region to withhold any: no withheld evidence."
@@ -138,7 +144,7 @@ def solve_sets(method: Reconstruct, measurement: Measurement) -> SetImages:
 
 def judge(
     method: Reconstruct,
-    measurement: Measurement,
+    measurement: Measured,
     image: ComplexImages,
     *,
     keep_region: Bool[Tensor, "... height width"],
@@ -149,14 +155,15 @@ def judge(
 
     Costs ``withheld.splits + probes`` reconstructions (3 by default; one more with several map
     sets), and about 40 applications of ``A^H A``. Every definition stands with its function:
-    ``withheld.withheld_error``, ``residual.residual_groups``, ``determinacy.not_determined``,
+    ``withheld.withheld_error``, ``residual.ResidualSums``, ``determinacy.not_determined``,
     ``refutability.refutable_contrast`` and ``refutability.matched_filter``.
 
     Parameters
     ----------
     method
-        A `Method`, or any function from measurement to image. What a `Method` estimates, it
-        estimates from the seen samples for the withheld error, and once for all probes.
+        A `Method`, or any function from measurement to image, of a slab where the measurement
+        comes in slabs. What a `Method` estimates, it estimates from the seen samples for the
+        withheld error, and once for all probes.
     measurement
         All samples, mask, maps and noise level.
     image
@@ -189,7 +196,7 @@ def judge(
 
 def judge_fixed(
     method: Reconstruct,
-    measurement: Measurement,
+    measurement: Measured,
     image: ComplexImages,
     *,
     withheld: list[WithheldError],
@@ -213,53 +220,42 @@ def judge_fixed(
         As for `judge`.
     """
     _check(measurement, image)
-    one_set = measurement.maps.shape[1] == 1
-    images = image[:, None] if one_set else solve_sets(method, measurement)
-    forward = measurement.operator
-    fitted = forward(images)
-
-    def fit(samples: CoilKSpace) -> CoilKSpace:
-        return forward(solve_sets(method, measurement.with_samples(samples)))
-
-    dof = degrees_of_freedom(fit, measurement, fitted, probes=config.probes, generator=generator)
-    maps = _maps(measurement, image, images, config)
+    reference = reference_intensity(image)
+    weight = noise_weight(measurement.sigma, reference)
+    turns = quarter_turns(
+        measurement.samples.shape, measurement.parts, count=config.probes, generator=generator
+    )
+    sums, found = ResidualSums(), list[SlabMaps]()
+    for (at, slab), turned in zip(measurement.slabs("trust record"), turns, strict=True):
+        one_set = slab.maps.shape[1] == 1
+        images = image[at][:, None] if one_set else solve_sets(method, slab)
+        fitted = slab.operator(images)
+        fit = partial(_fitted, method, slab)
+        sums.add(slab, fitted, degrees_of_freedom(fit, slab, fitted, turns=turned))
+        found.append(SlabMaps.of(slab, images, image[at], weight=weight, fwhm_px=config.fwhm_px))
+    maps = joined_maps(found, measurement, reference=reference, deviations=config.deviations)
     return MriTrust(
         scores=(
             *withheld_scores(withheld),
-            *(residual_score(group) for group in residual_groups(measurement, fitted, dof)),
+            *(residual_score(group) for group in sums.groups()),
             *map_scores(image, maps),
         ),
         maps=maps,
         settings=asdict(config)
         | {
             "sigma": measurement.sigma,
-            "reference_intensity": reference_intensity(image),
+            "reference_intensity": reference,
             "not_determined_iterations": ITERATIONS,
         },
         notes=() if withheld else (NOTHING_WITHHELD,),
     )
 
 
-def _maps(
-    measurement: Measurement, image: ComplexImages, images: SetImages, config: TrustConfig
-) -> dict[str, RealImages]:
-    reference = reference_intensity(image)
-    weight = noise_weight(measurement.sigma, reference)
-    unknown = not_determined(measurement, images, weight=weight)
-    energy = feature_energy(measurement, config.fwhm_px)
-    residual = measurement.samples - measurement.operator(images)
-    return {
-        "not_determined": torch.linalg.vector_norm(unknown, dim=1),
-        "refutable_contrast": refutable_contrast(
-            measurement, energy, reference=reference, deviations=config.deviations
-        ),
-        "matched_filter": matched_filter(
-            measurement, image, residual, fwhm_px=config.fwhm_px, energy=energy
-        ),
-    }
+def _fitted(method: Reconstruct, measurement: Measurement, samples: CoilKSpace) -> CoilKSpace:
+    return measurement.operator(solve_sets(method, measurement.with_samples(samples)))
 
 
-def _check(measurement: Measurement, image: ComplexImages) -> None:
+def _check(measurement: Measured, image: ComplexImages) -> None:
     """Refuse an image of another grid, or a measurement without a noise level."""
     slices, _, height, width = measurement.samples.shape
     if image.shape != (slices, height, width):
@@ -276,25 +272,17 @@ def _check(measurement: Measurement, image: ComplexImages) -> None:
         raise RefusedInputError(msg)
 
 
-def withheld_splits(
-    measurement: Measurement,
-    *,
-    keep_region: Bool[Tensor, "... height width"],
-    config: WithheldConfig,
-    generator: torch.Generator,
-) -> list[Split]:
-    """Return the draws of withheld samples, the same for every method; none if none can be had."""
-    try:
-        return [
-            withhold(measurement.mask, keep_region=keep_region, config=config, generator=generator)
-            for _ in range(config.splits)
-        ]
-    except NothingToWithholdError:
-        return []
-
-
 def withheld_errors(
-    method: Reconstruct, measurement: Measurement, splits: list[Split]
+    method: Reconstruct, measurement: Measured, splits: list[Split]
 ) -> list[WithheldError]:
-    """Return the error of each draw; one reconstruction each, by the method as it is: not fixed."""
-    return [withheld_error(partial(solve_sets, method), measurement, split) for split in splits]
+    """Return the error of each draw; one reconstruction each.
+
+    What the method estimates, it estimates from the seen samples of that draw.
+    """
+    errors = []
+    for split in splits:
+        seen = method
+        if isinstance(method, Method):
+            seen = method.fixed(measurement.visible(split.keep))
+        errors.append(withheld_error(partial(solve_sets, seen), measurement, split))
+    return errors

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from medconsist.errors import CorruptResultError, RefusedInputError
 from medconsist.results.schema import Result
@@ -108,8 +109,22 @@ def same_file(
     return refuse
 
 
-def publish(store: ResultStore, result: Result, *, group: str) -> None:
-    """Show this key and remember its scores; both do nothing where they are done already."""
+def publish(
+    store: ResultStore, result: Result, *, group: str, files: Mapping[str, Path] | None = None
+) -> None:
+    """Show this key and remember its scores; both do nothing where they are done already.
+
+    Parameters
+    ----------
+    store, result
+        Where it lies, and what.
+    group
+        What later cases are compared within.
+    files
+        Role of an input to where it lies, for the viewer to find it again.
+    """
+    for role, path in (files or {}).items():
+        store.inputs.add(result.inputs[role], path)
     store.remember(result, group=group)
     if store.current(result.case) != result.key:
         store.set_current(result.case, result.key)

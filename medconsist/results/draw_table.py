@@ -56,6 +56,9 @@ class Contrast:
     expected
         Where its interval was expected to lie; ``"not above 0"`` is missed by an interval that lies
         above 0 as a whole.
+    better
+        Which figure is the better one: its row then says who is ahead, or that no difference is
+        shown. Empty says nothing.
 
     Examples
     --------
@@ -69,6 +72,7 @@ class Contrast:
     second: str
     is_fixed: bool = False
     expected: Literal["above 0", "not above 0"] = "above 0"
+    better: Literal["", "higher", "lower"] = ""
 
     @property
     def words(self) -> str:
@@ -76,9 +80,23 @@ class Contrast:
         fixed = ", fixed beforehand" if self.is_fixed else ""
         return f"{self.first} less {self.second} (paired{fixed})"
 
+    def verdict(self, found: Estimate) -> str:
+        """Return who is ahead by this difference, after a colon; empty where `better` is."""
+        if not self.better or found.ci_low is None or found.ci_high is None:
+            return ""
+        if found.ci_low <= 0 <= found.ci_high:
+            return ": no difference shown"
+        is_first = (found.mean > 0) == (self.better == "higher")
+        return f": {self.first if is_first else self.second} ahead"
+
 
 def table(
-    title: str, draws: Sequence[Figures], contrasts: Sequence[Contrast], *, seed: int
+    title: str,
+    draws: Sequence[Figures],
+    contrasts: Sequence[Contrast],
+    *,
+    seed: int,
+    unit: str = UNIT,
 ) -> BenchTable:
     """Return the mean of every figure over draws, then the contrasts.
 
@@ -92,6 +110,8 @@ def table(
         Which differences are reported; the fixed ones become targets.
     seed
         Number of the first draw, for the rows.
+    unit
+        What a draw is.
 
     Raises
     ------
@@ -104,27 +124,29 @@ def table(
         raise RefusedInputError(msg)
     rows = []
     for cell, name, metric in keys:
-        estimate = t_interval(_over(draws, (cell, name, metric)), unit=UNIT)
+        estimate = t_interval(_over(draws, (cell, name, metric)), unit=unit)
         rows.append(_row(f"{title}, {cell}, {name}", metric, estimate, seed))
     done = BenchTable(tuple(rows))
     for contrast in contrasts:
-        done = done.joined(_compared(title, draws, contrast, seed))
+        done = done.joined(_compared(title, draws, contrast, seed, unit))
     return done
 
 
-def _compared(title: str, draws: Sequence[Figures], contrast: Contrast, seed: int) -> BenchTable:
+def _compared(
+    title: str, draws: Sequence[Figures], contrast: Contrast, seed: int, unit: str
+) -> BenchTable:
     first, second = (
         _over(draws, (contrast.cell, name, contrast.metric))
         for name in (contrast.first, contrast.second)
     )
     differences = [a - b for a, b in zip(first, second, strict=True)]
-    found = t_interval(differences, unit=UNIT)
+    found = t_interval(differences, unit=unit)
     case = f"{title}, {contrast.cell}, {contrast.words}"
-    rows = [_row(case, contrast.metric, found, seed)]
+    rows = [_row(case + contrast.verdict(found), contrast.metric, found, seed)]
     if not contrast.is_fixed:
         return BenchTable(tuple(rows))
     if len(set(differences)) > 1:
-        rows.append(_detectable(case, contrast.metric, differences, seed))
+        rows.append(_detectable(case, contrast.metric, differences, seed, unit))
     bounds = "" if found.ci_low is None else f" ({found.ci_low:.3f} to {found.ci_high:.3f})"
     note = f"; {found.note}" if found.note else ""
     above = found.ci_low is not None and found.ci_low > 0
@@ -148,21 +170,23 @@ def _row(case: str, metric: str, estimate: Estimate, seed: int) -> BenchRow:
         value=estimate.mean,
         unit="s" if "seconds" in metric else "1",
         n=estimate.n,
-        unit_of_analysis=UNIT,
+        unit_of_analysis=estimate.unit_of_analysis,
         ci_low=estimate.ci_low,
         ci_high=estimate.ci_high,
         seed=seed,
     )
 
 
-def _detectable(case: str, metric: str, differences: Sequence[float], seed: int) -> BenchRow:
-    least = smallest_mean_difference(n=len(differences), sd=stdev(differences), unit=UNIT)
+def _detectable(
+    case: str, metric: str, differences: Sequence[float], seed: int, unit: str
+) -> BenchRow:
+    least = smallest_mean_difference(n=len(differences), sd=stdev(differences), unit=unit)
     return BenchRow(
         case=case,
         metric=f"{metric}, smallest difference that n would show with {least.power:.0%} power",
         value=least.difference,
         unit="1",
         n=least.n,
-        unit_of_analysis=UNIT,
+        unit_of_analysis=unit,
         seed=seed,
     )

@@ -1,7 +1,9 @@
 """The results folder: ``root/study/case/key/result.json`` with its arrays beside it."""
 
+import os
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from medconsist.results.draft import Draft, refuse_corrupt
 from medconsist.results.folder import RESULT_NAME, ResultFolder
 from medconsist.results.history import History, HistoryLine
 from medconsist.results.ids import is_key, safe_key
+from medconsist.results.input_places import InputPlaces
 from medconsist.results.schema import ArrayRecord, Result
 
 __all__ = ["ResultStore", "StoredResult", "studies"]
@@ -121,6 +124,11 @@ class ResultStore:
     def history(self) -> History:
         """The append-only history of this study's scores."""
         return History(self.root / self.study / "history.jsonl")
+
+    @cached_property
+    def inputs(self) -> InputPlaces:
+        """Where the inputs of this study were last seen."""
+        return InputPlaces(self.root / self.study / "inputs.jsonl")
 
     def draft(self, case: str, key: str) -> Draft:
         """Return a draft for ``with``: nothing is seen before its ``finish``.
@@ -287,7 +295,13 @@ class ResultStore:
 
 def studies(root: Path) -> list[str]:
     """Return the studies of a results folder that have at least one finished case."""
-    return [name for name in _folders(root) if is_id(name) and ResultStore(root, name).cases()]
+    return [name for name in _folders(root) if is_id(name) and _has_case(ResultStore(root, name))]
+
+
+def _has_case(store: ResultStore) -> bool:
+    """Say whether a study has a finished case; a page that asks often lists no ten thousand."""
+    with os.scandir(store.root / store.study) as entries:
+        return any(one.is_dir() and is_id(one.name) and store.keys(one.name) for one in entries)
 
 
 def _folders(path: Path) -> list[str]:

@@ -20,7 +20,7 @@ from medconsist.errors import (
 from medconsist.wsi.regions import Geometry, Kind, Region
 from medconsist.wsi.slide import Bounds
 
-__all__ = ["MAX_BYTES", "Origin", "geojson_bytes", "read_geojson", "write_geojson"]
+__all__ = ["MAX_BYTES", "Origin", "geojson_bytes", "read_geojson", "regions_of", "write_geojson"]
 
 Origin = Literal["slide", "bounds"]
 """Where (0, 0) is: at the first pixel of level 0, or at that of `medconsist.wsi.slide.Bounds`."""
@@ -114,16 +114,23 @@ def read_geojson(path: Path, *, origin: Origin, bounds: Bounds | None = None) ->
     RefusedInputError
         It was written by medconsist with another origin.
     """
+    return regions_of(_read(path), name=path.name, origin=origin, bounds=bounds)
+
+
+def regions_of(
+    data: bytes, *, name: str, origin: Origin, bounds: Bounds | None = None
+) -> list[Region]:
+    """Return what `read_geojson` does, of the bytes of a file called ``name``."""
     left, top = _shift(origin, bounds)
-    document = _parsed(path)
+    document = _parsed(data, name)
     said = document.get(_OURS) if isinstance(document, dict) else None
     if isinstance(said, dict) and said.get("origin", origin) != origin:
-        msg = f"{path.name} counts from the origin {said['origin']!r}, as it says itself; it was "
+        msg = f"{name} counts from the origin {said['origin']!r}, as it says itself; it was "
         msg += f"read as {origin!r}."
         raise RefusedInputError(msg)
     regions = []
-    for number, feature in enumerate(_features(document, path), start=1):
-        where = f"{path.name}, feature {number}"
+    for number, feature in enumerate(_features(document, name), start=1):
+        where = f"{name}, feature {number}"
         regions.append(_region(feature, left, top, where))
     return regions
 
@@ -155,7 +162,7 @@ def _feature(region: Region, right: int, down: int) -> dict[str, Any]:
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 
 
-def _parsed(path: Path) -> Any:  # noqa: ANN401  any JSON
+def _read(path: Path) -> bytes:
     if not path.is_file():
         msg = f"{path} is no file. Name a GeoJSON file."
         raise MissingInputError(msg)
@@ -166,21 +173,24 @@ def _parsed(path: Path) -> Any:  # noqa: ANN401  any JSON
                 f"{path.name} has {size} bytes, at most {MAX_BYTES} are read. Export fewer objects."
             )
             raise BudgetError(msg)
-        data = path.read_bytes()
+        return path.read_bytes()
+
+
+def _parsed(data: bytes, name: str) -> Any:  # noqa: ANN401  any JSON
     try:
         return json.loads(data, parse_constant=str)  # QuPath writes unknown as NaN
     # RecursionError: brackets nested thousands deep; the others are ValueErrors of json and UTF-8.
     except (ValueError, RecursionError) as error:
-        msg = f"{path.name} is no GeoJSON: {error}. Export it again, without compression."
+        msg = f"{name} is no GeoJSON: {error}. Export it again, without compression."
         raise CorruptInputError(msg) from error
 
 
-def _features(document: object, path: Path) -> list[Any]:
+def _features(document: object, name: str) -> list[Any]:
     if isinstance(document, dict) and document.get("type") == "Feature":
         return [document]
     found = document.get("features") if isinstance(document, dict) else document
     if not isinstance(found, list):
-        msg = f"{path.name} holds no features; a FeatureCollection, a list of features or one "
+        msg = f"{name} holds no features; a FeatureCollection, a list of features or one "
         msg += "feature is read."
         raise CorruptInputError(msg)
     return found

@@ -186,7 +186,7 @@ def embed_slide(job: SlideJob) -> Outcome:
     patient = owner_of_case(store, job.case_id, patient=job.patient, refuse=_refuse_other(job))
     if store.is_done(job.case_id, job.key):
         stored = store.read(job.case_id, job.key)
-        publish_result(store, stored.result)
+        publish_result(store, stored.result, slide=job.slide)
         return Outcome(stored, fresh=False)
     draft = store.draft(job.case_id, job.key)  # a damaged result is refused before hours of work
     with timed(steps, "open"):
@@ -228,7 +228,7 @@ def embed_slide(job: SlideJob) -> Outcome:
             with draft:
                 _write(draft, look, writer)
                 result = draft.finish(fields)
-            publish_result(store, result)
+            publish_result(store, result, slide=job.slide)
             writer.discard()
     return Outcome(store.read(job.case_id, job.key), fresh=True)
 
@@ -445,9 +445,10 @@ def _scores(look: Look) -> tuple[Score, ...]:
     return (area, *flagged)
 
 
-def publish_result(store: ResultStore, result: Result) -> None:
+def publish_result(store: ResultStore, result: Result, *, slide: Path | None = None) -> None:
     """Show a finished result of this task; again on a rerun, as its job may have been killed."""
-    publish(store, result, group=_group(result.config))
+    files = {} if slide is None else {"slide": slide}
+    publish(store, result, group=_group(result.config), files=files)
 
 
 def _group(config: Mapping[str, Any]) -> str:

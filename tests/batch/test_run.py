@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import medconsist
+from medconsist._ids import is_id
 from medconsist.batch.attempt import Station
 from medconsist.batch.driver import one_driver
 from medconsist.batch.engine import Engine, Limits
@@ -253,6 +254,15 @@ def test_a_path_that_is_not_utf8_makes_a_case(tmp_path: Path) -> None:
     (folder / "a.svs").write_bytes(b"x")
     case = file_case(folder / "a.svs", case="a", item=None, config={}, spec={})
     assert (case.size, len(case.digest)) == (1, 64)
+
+
+def test_items_of_one_file_are_cases_of_their_own_under_a_long_name() -> None:
+    ids = {
+        file_case(Path("/a/1.h5"), case="c" * 120, item=f"frame-{n}", config={}, spec={}).id
+        for n in range(3)
+    }
+    assert len(ids) == 3
+    assert all(map(is_id, ids))
 
 
 def test_one_file_twice_and_two_files_for_one_item_are_refused(tmp_path: Path, root: Path) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from medconsist.cli.benches import alarm
-from medconsist.cli.benches.alarm import FALSE, UNTIL, ScanSizes, Sizes, run_bench
+from medconsist.cli.benches.alarm import FALSE, OUTSIDE, UNTIL, ScanSizes, Sizes, run_bench
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.alarm_contest import ContestSizes
 from medconsist.metrics.alarm_delay import Streams
@@ -61,12 +61,26 @@ def test_false_alarms_have_an_exact_interval_and_a_target_each(
     drawn: tuple[BenchReport, Path],
 ) -> None:
     rows = [row for row in drawn[0].rows if FALSE in row.metric]
-    assert len(rows) == 2 * 2 * len(DOMAINS)
+    both = [row for row in rows if row.case.endswith(("combined", "plain"))]
+    assert len(both) == 2 * 2 * len(DOMAINS)
     assert all(row.ci_high is not None and row.ci_high > row.value for row in rows)
     targets = [target for target in drawn[0].targets if FALSE in target.name]
     assert [target.name.split(":")[0] for target in targets] == [d for d in DOMAINS for _ in "ab"]
     # a few dozen cases without an alarm do not show 1 in 1,000
     assert not any(target.met for target in targets)
+
+
+def test_each_score_alone_has_its_rates_on_clean_and_on_changed_cases(
+    drawn: tuple[BenchReport, Path],
+) -> None:
+    for domain in DOMAINS:
+        rows = [row for row in drawn[0].rows if row.case.startswith(domain)]
+        outside = [row for row in rows if OUTSIDE in row.metric]
+        scores = {row.metric for row in outside}
+        assert len(outside) == 3 * len(scores)  # clean, and two changes
+        assert all(row.ci_low is not None and 0 <= row.value <= 1 for row in outside)
+        missed = [row for row in rows if row.metric.startswith("streams without an alarm")]
+        assert len(missed) == 2 + 2 * len(scores)  # the combined score, and each alone
 
 
 def test_the_rule_that_ends_the_combined_score_is_applied(

@@ -43,6 +43,18 @@ def test_trained_weights_reconstruct(
         (("--network", "unet", "--time-steps", 8), "--time-steps cannot be set with"),
         (("--network-size", "small"), "--network-size goes with --network unet"),
         (("--network", "kikinet", "--consistency", "varnet"), "allowed with --network kikinet"),
+        (
+            ("--network", "kikinet", "--consistency", "weighted"),
+            "--consistency got 'weighted'; allowed with --network kikinet: interleaved, released,",
+        ),
+        (
+            ("--network", "unet", "--consistency", "weighted"),
+            "--consistency cannot be set with --network unet",
+        ),
+        (
+            ("--network", "lpdnet", "--consistency", "weighted"),
+            "--consistency cannot be set with --network lpdnet",
+        ),
         (("--start", "rim", "--network", "unet"), "--start brings its own architecture"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,13 @@ def test_marks_lie_inside_the_page_in_their_order() -> None:
     starts = re.findall(r'class="interval" d="M([\d.]+),', figure(POINTS))
     cirim, cs = map(float, starts)
     assert 0 < cs < cirim < width  # 0.05 s is left of 0.3 s
+
+
+def test_points_at_one_place_have_numbers_apart() -> None:
+    curves = tuple(Curve(f"net {n}", (0.3,), SSIM[:1]) for n in range(4))
+    svg = figure(Panel("ssim-seconds", "SSIM", "seconds a slice", "SSIM", curves))
+    places = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" font-size="2.6"[^>]*>(\d+)<', svg)
+    assert [label for *_, label in places] == ["1", "2", "3", "4"]
+    spots = [(float(x), float(y)) for x, y, _ in places]
+    for one, other in combinations(spots, 2):
+        assert abs(one[0] - other[0]) > 1.7 or abs(one[1] - other[1]) >= 2.4

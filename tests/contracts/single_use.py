@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["DONE", "LISTED", "Use"]
 
-DONE = 8
+DONE = 9
 """The last issue that is done."""
 
 
@@ -30,16 +30,10 @@ LISTED: dict[str, Use] = {
     "adapt.adapt_episode": Use({"mri": 9}, "one case: a few parameters, kept only if they gain"),
     "adapt.improves_by": Use({"mri": 4}, "acceptance by withheld samples"),
     "agreement.cauchy": Use({"mri": 4}, "residuals with spikes"),
-    "agreement.cauchy_weight": Use(
-        {"mri": 9}, "reweights data consistency, and no other domain solves for a measurement"
-    ),
     "agreement.gate_correct": Use({"wsi": 7}, "MHIM skips bags on which the teacher is wrong"),
-    "agreement.huber": Use({"mri": 9}, "regression; a comparator's loss"),
-    "agreement.huber_weight": Use({"mri": 9}, "as cauchy_weight"),
     "agreement.mad_scale": Use({"mri": 4}, "scale of the robust losses"),
     "agreement.mse": Use({"mri": 4}, "reconstruction; pretext tasks that rebuild"),
     "agreement.pseudo_huber": Use({"mri": 4}, "residuals with spikes"),
-    "agreement.pseudo_huber_weight": Use({"mri": 9}, "as cauchy_weight"),
     "agreement.relative_l1l2": Use(
         {"mri": 4}, "SSDU's published loss: the baseline that every robust loss is compared with"
     ),
@@ -60,7 +54,6 @@ LISTED: dict[str, Use] = {
     "prototypes.RingBank": Use({"wsi": 5}, "keys of MoCo, queue of INS; signals by experiment"),
     "schedules.Schedule": Use({"wsi": 7}, "the type of every scheduled field"),
     "schedules.cosine": Use({"wsi": 7}, "MHIM's mask ratio; learning rates, by `training`"),
-    "schedules.doubling": Use({"mri": 9}, "number of time-steps or acceleration as a curriculum"),
     "schedules.ema_warmup": Use({"wsi": 5}, "MoCo's teacher; averaged weights, by `training`"),
     "schedules.linear": Use({"wsi": 7}, "phi of INS; weight of a loss"),
     "splits.Split": Use({"mri": 2}, "withheld samples"),
@@ -69,9 +62,15 @@ LISTED: dict[str, Use] = {
     "style.batch_style": Use({"wsi": 8}, "stain and scanner, in the recipe of tile encoders"),
     "teacher.Teacher": Use({"wsi": 5}, "evaluated or teaching weights"),
     # ---- none: for methods of users, by the specification of the shared heart
+    "agreement.cauchy_weight": Use(
+        {}, "reweights data consistency with spikes; no recipe of ours solves with it"
+    ),
     "agreement.cosine": Use({}, "agreement of features"),
     "agreement.gate_confident": Use({}, "pseudo-labels"),
+    "agreement.huber": Use({}, "regression; no network of the MRI comparison trains with it"),
+    "agreement.huber_weight": Use({}, "as cauchy_weight"),
     "agreement.kl": Use({}, "teacher and student on unlabelled cases"),
+    "agreement.pseudo_huber_weight": Use({}, "as cauchy_weight"),
     "collapse.alignment": Use({}, "collapse of an encoder in training"),
     "collapse.alpha_req": Use({}, "as rankme"),
     "collapse.knn_probability": Use({}, "probe on held-out rows"),
@@ -80,6 +79,7 @@ LISTED: dict[str, Use] = {
     "ordering.soft_sort": Use({}, "the network under both losses of this module"),
     "schedules.as_lr_lambda": Use({}, "learning rates, by `training`"),
     "schedules.constant": Use({}, "a fixed number where a schedule fits, by `training`"),
+    "schedules.doubling": Use({}, "a curriculum over time-steps or acceleration"),
     "schedules.sigmoid_ramp": Use({}, "ramp of a consistency weight"),
     "splits.apply_mask": Use({}, "masked modelling of tiles or time"),
     "splits.block_mask": Use({}, "masked modelling: blocks of a grid"),

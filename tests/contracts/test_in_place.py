@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from medconsist.cli import main
-from medconsist.mri.coil_compression import compress_coils
+from medconsist.mri.coil_compression import CoilCombinations
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.prepare import prepare
 from medconsist.results.store import ResultStore, StoredResult
@@ -199,7 +199,8 @@ def test_known_orientation_is_carried_through_preparation_and_compression() -> N
     mask = torch.ones(1, HEIGHT, WIDTH, dtype=torch.bool)
     kspace = KSpace(samples(), mask, voxel_size_mm=(4.0, 2.0, 1.5), affine=affine)
 
-    for ready in (prepare(kspace).kspace, compress_coils(kspace, 2)):
+    compressed, _ = CoilCombinations.of(kspace, 2).compress(kspace)
+    for ready in (prepare(kspace).kspace, compressed):
         assert ready.affine is not None
         assert torch.equal(ready.affine, affine)
         assert ready.voxel_size_mm == (4.0, 2.0, 1.5)

@@ -27,7 +27,7 @@ from medconsist.mri.readers import read_kspace, read_maps
 from tests.mri.asymmetric import asymmetric_kspace
 from tests.mri.conftest import WRITERS, header_xml, write_bart, write_fastmri, write_npy
 from tests.mri.ismrmrd_writer import write_ismrmrd
-from tests.mri.layout_writers import write_cmrxrecon, write_skm_tea
+from tests.mri.layout_writers import write_cc359, write_cmrxrecon, write_skm_tea
 
 BUDGET = 2**28
 IN_TIME = 20.0  # seconds for one file on a loaded machine; a sound one takes 0.2
@@ -46,6 +46,7 @@ KINDS: dict[str, Callable[[Path, Tensor], Path]] = {
     "ismrmrd": write_ismrmrd,
     "cmrxrecon": write_cmrxrecon,
     "skm_tea": write_skm_tea,
+    "cc359": write_cc359,
 }
 ALL_WRITERS = {**KINDS, "checksummed": write_checksummed}
 
@@ -191,7 +192,9 @@ def test_dimensions_that_make_no_kspace_are_refused(dims: str, tmp_path: Path) -
     assert isinstance(refused(tmp_path / "bad"), RefusedInputError)
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (6, 7), (2, 2, 2, 6, 7), (0, 6, 7), (2, 0, 7)])
+@pytest.mark.parametrize(
+    "shape", [(), (5,), (6, 7), (2, 2, 2, 6, 7), (0, 6, 7), (2, 0, 7), (0, 2, 6, 7)]
+)
 def test_wrong_number_of_axes_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
     np.save(tmp_path / "axes.npy", np.ones(shape, np.complex64))
     assert isinstance(refused(tmp_path / "axes.npy"), ShapeError)

@@ -42,6 +42,10 @@ def test_the_next_score_keeps_the_bound_as_often_as_promised(
     assert share <= 1 - alpha + 1 / len(scores) + 1e-12
 
 
+def test_a_promise_of_nothing_takes_the_least_score() -> None:
+    assert conformal_bound(torch.tensor([3.0, 1.0, 2.0]), alpha=1 - 1e-12) == 1.0
+
+
 def test_too_few_units_give_no_bound() -> None:
     assert conformal_bound(torch.rand(8), alpha=0.1) == math.inf
     assert risk_bound([torch.rand(3)] * 8, alpha=0.1) == math.inf

@@ -1,5 +1,6 @@
 """Files of public data sets, in the layout that their makers document: none may be shared here."""
 
+from math import ceil
 from pathlib import Path
 
 import h5py
@@ -29,6 +30,27 @@ def write_cmrxrecon(path: Path, samples: Tensor) -> Path:
     """Write fully sampled k-space of one time frame."""
     target = path.with_suffix(".mat")
     return write_matlab(target, kspace_full=samples.permute(2, 3, 1, 0).numpy())
+
+
+def write_cc359(path: Path, samples: Tensor, *, origin: str = "first pixel") -> Path:
+    """Write ``x ky kz 2*coils`` in real numbers, the last 15 % of kz zero.
+
+    By default as public loaders imply: the centre of k-space in the middle, the image origin at the
+    first pixel.
+    """
+    target = path.with_suffix(".h5")
+    stored = samples.clone()
+    stored[..., ceil(0.85 * samples.shape[-1]) :] = 0
+    if origin == "first pixel":
+        for axis in (-2, -1):
+            n = samples.shape[axis]
+            k = torch.arange(n) - n // 2
+            ramp = torch.exp(-2j * torch.pi * k * (n // 2) / n).to(stored.dtype)
+            stored = stored * (ramp[:, None] if axis == -2 else ramp)
+    pairs = torch.view_as_real(stored.permute(0, 2, 3, 1).contiguous()).flatten(3)
+    with h5py.File(target, "w") as file:
+        file["kspace"] = pairs.numpy()
+    return target
 
 
 def write_skm_tea(path: Path, samples: Tensor, echoes: int = 1) -> Path:

@@ -34,6 +34,7 @@ def store_result(
     kind: str = KIND,
     case: str = "head",
     picture: Tensor | None = None,
+    mask: str | None = None,
 ) -> Path:
     """Store it as the current result of ``mri/head`` and return the folder of the case."""
     store = ResultStore(root, "mri")
@@ -42,7 +43,7 @@ def store_result(
     fields = ResultFields(
         kind=kind,
         patient="p-7",
-        inputs={"kspace": "12" * 32},
+        inputs={"kspace": "12" * 32} | ({} if mask is None else {"mask": mask}),
         config={"case": case, "known": affine is not None, "spacing": str(spacing)},
         model=MODEL,
         result_version=1,
@@ -52,15 +53,15 @@ def store_result(
     )
     rows = None if affine is None else tuple(tuple(row) for row in affine.tolist())
     facts: dict[str, Any] = {"unit": UNIT, "spacing_mm": spacing, "orientation": rows}
-    mask = torch.zeros(1, *complex_volume(picture).shape[1:], dtype=torch.bool)
-    mask[:, :, ::4] = True
+    sampled = torch.zeros(1, *complex_volume(picture).shape[1:], dtype=torch.bool)
+    sampled[:, :, ::4] = True
     with store.draft(case, fields.key) as draft:
         image = complex_volume(picture).numpy()
         draft.add_array("reconstruction", image, axes=AXES, method="cirim", **facts)
         draft.add_array("zerofilled", 2 * image, axes=AXES, method="zerofilled", **facts)
         draft.add_array("reference", volume().numpy(), axes=AXES, **facts)
         draft.add_array("not_determined", volume().numpy(), axes=AXES, **facts)
-        draft.add_array("sampling_mask", mask.numpy(), axes=AXES)
+        draft.add_array("sampling_mask", sampled.numpy(), axes=AXES)
         draft.finish(fields)
     store.set_current(case, fields.key)
     return root / "mri" / case

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.bart_scaling import bart_scale
-from medconsist.mri.methods import rss
+from medconsist.mri.zerofilled_rss import rss_images
 from medconsist.operators.fourier import Fourier
 from tests.mri.asymmetric import asymmetric_kspace
 
@@ -15,7 +15,7 @@ FULL = torch.ones(1, 20, 28, dtype=torch.bool)
 
 def test_scale_of_a_small_full_scan_is_a_quantile_of_its_image() -> None:
     samples = asymmetric_kspace(slices=1)
-    values = rss(samples).flatten().sort().values
+    values = rss_images(samples).flatten().sort().values
     n = len(values)
     median, high, largest = (float(values[i]) for i in (n // 2, int(0.9 * n), n - 1))
     wanted = high if largest - high < 2 * (high - median) else largest
@@ -64,7 +64,7 @@ def test_without_a_centre_the_zero_filled_image_is_used() -> None:
     mask = FULL.clone()
     mask[:, 10, 14] = mask[:, 9, 13] = False
     zerofilled = samples * mask[:, None]
-    values = rss(zerofilled)
+    values = rss_images(zerofilled)
     assert values.min() < bart_scale(zerofilled, mask) <= values.max()
 
 

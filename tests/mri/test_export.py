@@ -85,9 +85,19 @@ def test_a_comparator_does_not_carry_the_label_of_the_network(case: Path) -> Non
     assert read.SeriesInstanceUID != own.SeriesInstanceUID
 
 
+def test_results_of_one_scan_lie_in_one_study_whatever_mask_was_given(
+    unknown: Path, tmp_path: Path
+) -> None:
+    other = store_result(tmp_path / "masked", mask="34" * 32)
+    one, two = (pydicom.dcmread(done(path)) for path in (unknown, other))
+    assert one.SeriesInstanceUID != two.SeriesInstanceUID
+    assert one.StudyInstanceUID == two.StudyInstanceUID
+
+
 def test_the_reference_image_is_called_so(case: Path) -> None:
     read: Any = pydicom.dcmread(done(case, role="reference"))
     assert read.DerivationDescription.startswith("Reference image")
+    assert "acceleration" not in read.DerivationDescription
 
 
 @pytest.mark.parametrize("to", FORMATS)
@@ -139,9 +149,10 @@ def test_a_mirrored_reference_lends_its_study_alone(unknown: Path, tmp_path: Pat
 
 def test_identity_is_kept_only_on_request_and_with_a_warning(case: Path, tmp_path: Path) -> None:
     reference = write_series(tmp_path / "ref", series_datasets(volume(), oblique()))
-    removed = done(case, reference=reference).read_bytes()
+    without = done(case, reference=reference)
+    removed = without.read_bytes()
     export = Export(
-        result=case, out=tmp_path / "kept", to="dicom", reference=reference, identity="kept"
+        result=case, out=without.parent, to="dicom", reference=reference, identity="kept"
     )
     kept = export_result(export)
     read: Any = pydicom.dcmread(kept.path)
@@ -149,6 +160,22 @@ def test_identity_is_kept_only_on_request_and_with_a_warning(case: Path, tmp_pat
     assert (read.ContentDate, read.ContentTime) == ("20261123", "100908")
     assert any("name, ids and dates" in note for note in kept.notes)
     assert b"Doe" not in removed
+    # One never takes the place of the other, and the name tells which is which.
+    assert kept.path.stem == f"{without.stem}_identified"
+    assert without.read_bytes() == removed
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"), [("-0530", "20261123 043908"), ("+1400", "20261124 000908")]
+)
+def test_a_kept_date_is_in_the_time_zone_of_the_reference(
+    zone: str, said: str, case: Path, tmp_path: Path
+) -> None:
+    datasets = series_datasets(volume(), oblique(), TimezoneOffsetFromUTC=zone)
+    reference = write_series(tmp_path / "ref", datasets)
+    read: Any = pydicom.dcmread(done(case, reference=reference, identity="kept"))
+    assert read.TimezoneOffsetFromUTC == zone
+    assert f"{read.ContentDate} {read.ContentTime}" == said
 
 
 @pytest.mark.parametrize("to", ["nifti", "ismrmrd"])

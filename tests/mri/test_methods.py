@@ -16,8 +16,8 @@ from medconsist.mri.methods import (
     Zerofilled,
     combine_sets,
     method_named,
-    rss,
 )
+from medconsist.mri.zerofilled_rss import rss_images
 from medconsist.operators.fourier import Fourier
 from tests.mri.asymmetric import asymmetric_coils, asymmetric_image
 from tests.mri.linear_scan import Scan, make_scan
@@ -121,7 +121,7 @@ def test_zerofilled_is_the_adjoint(scan: Scan) -> None:
 def test_rss_of_full_samples_is_the_magnitude() -> None:
     image = asymmetric_image()[None].double()
     samples = fully_sampled(image, asymmetric_coils().to(torch.complex128)).samples
-    assert torch.allclose(rss(samples), image, atol=1e-12)
+    assert torch.allclose(rss_images(samples), image, atol=1e-12)
 
 
 @pytest.mark.parametrize("sets", [1, 2])

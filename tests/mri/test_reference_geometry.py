@@ -55,6 +55,9 @@ def test_transposed_and_turned_squares_are_told_apart() -> None:
 def test_a_picture_that_is_its_own_mirror_image_shows_nothing() -> None:
     both = volume() + volume().flip(2)
     assert "mirrored left to right fits it as well" in why_not_alike(both, both)
+    square = volume()[:, :, :20]
+    both = square + square.transpose(1, 2)
+    assert "the image transposed fits it as well" in why_not_alike(both, both)
 
 
 def test_a_flat_picture_shows_nothing() -> None:

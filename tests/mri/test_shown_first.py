@@ -13,7 +13,6 @@ import torch
 from medconsist.errors import RefusedInputError
 from medconsist.mri.evaluation import evaluate_study
 from medconsist.mri.evidence.withheld import withheld_error, withhold
-from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.method import LearnedMethod
 from medconsist.mri.learned.model import load_model
 from medconsist.mri.learned.zero_shot import AdaptedMethod, ZeroShot, ZeroShotMethod
@@ -25,6 +24,7 @@ from medconsist.mri.settings import Reconstruction
 from medconsist.mri.shown_first import Solved, judge_images
 from medconsist.mri.task import Job, reconstruct_file
 from medconsist.mri.trust import TrustConfig
+from medconsist.mri.volumes.volume import Measured
 from medconsist.results.methods import SHOWN_FIRST, labelled_method, method_of, settings_of
 from medconsist.results.schema import SIMULATION_TRAINED
 from medconsist.results.store import ResultStore, StoredResult
@@ -185,8 +185,8 @@ class Counting(ZeroShotMethod):
 
     seen: list[int] = field(default_factory=list)
 
-    def fixed(self, measurement: Measurement) -> AdaptedMethod:
-        self.seen.append(measurement.n_samples)
+    def fixed(self, measurement: Measured) -> AdaptedMethod:
+        self.seen.append(measurement.whole().n_samples)
         return super().fixed(measurement)
 
 

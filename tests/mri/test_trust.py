@@ -16,8 +16,13 @@ from medconsist.mri.evidence.features import (
     object_mask,
     reference_intensity,
 )
-from medconsist.mri.evidence.refutability import feature_energy, matched_filter, refutable_contrast
-from medconsist.mri.evidence.residual import GroupResidual, degrees_of_freedom, residual_groups
+from medconsist.mri.evidence.refutability import (
+    feature_energy,
+    matched_filter,
+    projected_residual,
+    refutable_contrast,
+)
+from medconsist.mri.evidence.residual import GroupResidual, ResidualSums, degrees_of_freedom
 from medconsist.mri.evidence.withheld import WithheldConfig, withheld_error, withhold
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import CgSense, CompressedSensing
@@ -58,10 +63,11 @@ def groups_of(
         lambda samples: predict(measurement, method(measurement.with_samples(samples))),
         measurement,
         fitted,
-        probes=2,
-        generator=generator,
+        turns=[torch.randint(4, fitted.shape, generator=generator) for _ in range(2)],
     )
-    return {group.name: group for group in residual_groups(measurement, fitted, dof)}
+    sums = ResidualSums()
+    sums.add(measurement, fitted, dof)
+    return {group.name: group for group in sums.groups()}
 
 
 def feature_at(row: int, column: int, fwhm: float, shape: tuple[int, int] = SHAPE) -> Tensor:
@@ -320,10 +326,19 @@ def test_where_no_coil_sees_nothing_can_be_refuted(scan: Scan) -> None:
     assert contrast[0, 20, 18].isfinite()
 
 
+def test_the_energy_does_not_depend_on_how_many_rows_are_worked_on(
+    scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = feature_energy(scan.measurement, 4.0)
+    monkeypatch.setattr("medconsist.mri.evidence.refutability._PATCH_ELEMENTS", 1)
+    torch.testing.assert_close(feature_energy(scan.measurement, 4.0), whole)
+
+
 def test_the_matched_filter_of_noise_is_standard_normal(generator: Generator) -> None:
     scan = make_scan(generator, n_slices=8)
     energy = feature_energy(scan.measurement, 2.5)
-    z = matched_filter(scan.measurement, scan.truth, scan.noise, fwhm_px=2.5, energy=energy)
+    projected = projected_residual(scan.measurement, scan.truth, scan.noise, fwhm_px=2.5)
+    z = matched_filter(scan.measurement, projected, energy=energy)
     inside = z[object_mask(scan.truth)]
     # about 750 independent places: standard deviations .037 of the mean, .026 of the spread
     assert float(inside.mean()) == pytest.approx(0.0, abs=0.12)
@@ -340,7 +355,8 @@ def test_an_invented_lesion_is_the_peak_of_the_matched_filter(scan: Scan, invent
     image = scan.truth.clone()
     image[0] += invented * peak * phase * feature_at(*place, 4.0)
     residual = measurement.samples - predict(measurement, image)
-    z = matched_filter(measurement, image, residual, fwhm_px=4.0, energy=energy)
+    projected = projected_residual(measurement, image, residual, fwhm_px=4.0)
+    z = matched_filter(measurement, projected, energy=energy)
     found = divmod(int(z[0].abs().argmax()), SHAPE[1])
     assert math.dist(found, place) <= 1.5
     # noise moves the statistic by one standard deviation
@@ -376,9 +392,9 @@ def test_the_slices_of_a_volume_do_not_know_each_other(generator: Generator) -> 
     unknown = not_determined(whole, scan.truth[:, None], weight=0.1)[:1]
     alone = not_determined(first, scan.truth[:1, None], weight=0.1)
     torch.testing.assert_close(unknown, alone)
-    z = matched_filter(whole, scan.truth, scan.noise, fwhm_px=2.5, energy=energy)[:1]
-    single = matched_filter(first, scan.truth[:1], scan.noise[:1], fwhm_px=2.5, energy=energy[:1])
-    torch.testing.assert_close(z, single)
+    projected = projected_residual(whole, scan.truth, scan.noise, fwhm_px=2.5)
+    alone = projected_residual(first, scan.truth[:1], scan.noise[:1], fwhm_px=2.5)
+    torch.testing.assert_close(projected[:1], alone)
 
 
 @pytest.mark.data

@@ -14,16 +14,15 @@ from T1w and FLAIR alone, and T2w is tested; the network was trained on all thre
 """
 
 import logging
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import fmean, median
 
 import torch
 
+from medconsist.batch.worker_pool import worker_pool
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.conformal_bound import conformal_bound, coverage_test, risk_bound
 from medconsist.metrics.report import exact_binomial_interval, t_interval
@@ -39,7 +38,6 @@ ALPHA = 0.1
 LEAST_P = 0.01
 LEFT_OUT = "T2w"
 UNIT = "simulated scan"
-_CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,14 +144,8 @@ def run_bench(*, seed: int = 0, sizes: Sizes | None = None) -> BenchReport:
 def _each_scan(sizes: Sizes) -> list[list[Scored]]:
     tasks = [(n, sizes.scans <= n < sizes.scans + sizes.shifted) for n in sizes.numbers]
     work = partial(scored_scans, kind=sizes.kind)
-    if sizes.workers == 1:
-        return [work(task) for task in tasks]
-    # spawned, as torch's threads do not survive a fork
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        sizes.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        return list(pool.map(work, tasks, chunksize=_CHUNK))
+    with worker_pool(sizes.workers) as run:
+        return run("scans", work, tasks)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from medconsist.mri.learned.method import images_of
 from medconsist.mri.learned.sample_splits import SplitConfig
 from medconsist.mri.learned.ssdu import Ssdu, SsduConfig
 from medconsist.mri.learned.withheld_loss import WithheldLoss
-from medconsist.mri.prepare import rss_scale
 from medconsist.mri.sampling_masks import Gaussian2D
 from medconsist.mri.scan_pool import PoolConfig, ScanPool
+from medconsist.mri.zerofilled_rss import rss_scale
 from medconsist.shapes import RealImages
 from medconsist.training.draws import generator_for
 from medconsist.training.optimisation import make_optimizer, trainable

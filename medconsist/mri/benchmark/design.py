@@ -17,6 +17,8 @@ __all__ = ["Design"]
 LEAST_SCANS = 2  # of which a paired interval can be made
 RESULT_VERSION = 1  # raised when figures of the same design change
 SMALLEST, LARGEST = 32, 512  # below, no mask of 8x has lines beside its centre
+LEAST_WITH_LESIONS = 64  # 3 or 4 sites in each of 12 heads there, none in any at 32
+LESION_CELLS = ("1-D 8x", "2-D 8x")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,8 @@ class Design:
     only_cells
         Names of cells; None takes all of `cells_of`.
     lesion_cells
-        Names of cells in which lesions are inserted, see `lesions`; none leaves them out.
+        Names of cells in which lesions are inserted, see `lesions`; none leaves them out. None
+        takes `LESION_CELLS`, and at 32 x 32, where no head has room for a lesion, none.
     families
         Candidates of the classical methods.
     steps
@@ -76,7 +79,7 @@ class Design:
     pilot_share: float | int = 0.1
     small_share: float | int = 0.5
     only_cells: tuple[str, ...] | None = None
-    lesion_cells: tuple[str, ...] = ("1-D 8x", "2-D 8x")
+    lesion_cells: tuple[str, ...] | None = None
     families: Families = field(default_factory=lambda: FAMILIES)
     steps: int | None = None
 
@@ -102,6 +105,13 @@ class Design:
         )
 
     @property
+    def with_lesions(self) -> tuple[str, ...]:
+        """Names of the cells in which lesions are inserted."""
+        if self.lesion_cells is not None:
+            return self.lesion_cells
+        return LESION_CELLS if self.size >= LEAST_WITH_LESIONS else ()
+
+    @property
     def seconds(self) -> float:
         """Of one core, that each network gets."""
         return 60 * float(self.minutes)
@@ -109,6 +119,7 @@ class Design:
     def as_config(self) -> dict[str, Any]:
         """Return all of it as JSON takes it, with the generator of the scans."""
         values = asdict(self) | {"families": _families(self.families)}
+        values["lesion_cells"] = list(self.with_lesions)
         entrants = {one.name: one.as_config() for one in self.entrants}
         return values | {
             "networks": entrants,
@@ -131,10 +142,17 @@ class Design:
             )
             raise RefusedInputError(msg)
         known = [cell.name for cell in cells_of(self.size)]
-        asked = (*(self.only_cells or ()), *self.lesion_cells)
+        asked = (*(self.only_cells or ()), *(self.lesion_cells or ()))
         other = [name for name in asked if name not in known]
         if other:
             msg = f"cells got {', '.join(other)}; allowed: {'; '.join(known)}."
+            raise RefusedInputError(msg)
+        if self.lesion_cells and self.size < LEAST_WITH_LESIONS:
+            msg = (
+                f"lesion_cells got {', '.join(self.lesion_cells)} at a size of {self.size}; "
+                f"allowed: a size of {LEAST_WITH_LESIONS} or more, since no smaller head has room "
+                "for a lesion. Take a larger size, or leave lesion_cells out."
+            )
             raise RefusedInputError(msg)
 
     def _check_numbers(self) -> None:

@@ -10,6 +10,11 @@ explicit data consistency, over relative errors, expected below 0. The paper say
 consistency suits CIRIM and explicit consistency VarNet (doi:10.1088/1361-6560/ac6cc2); that the
 reason would be wrong maps is a guess of ours, which this contrast can contradict. All else
 describes.
+
+Who has less quality has less to lose: a flatter line can be that of the worse network. So beside it
+stand the same lines of NMSE, ``NMSE(e) - NMSE(0)``, to which an error that is independent of the
+others adds as much at every level; and the table of quality has SSIM itself in every cell. The
+intervals are over scans, of one training a network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +28,10 @@ from medconsist.mri.bench.learned.scores import Scores
 from medconsist.mri.benchmark.cells import ShiftedCell
 from medconsist.results.bench import BenchRow, BenchTable, Target
 
-__all__ = ["FIXED", "Dose", "dose_table", "doses_of", "slopes"]
+__all__ = ["FIXED", "PAIRS", "Dose", "dose_table", "doses_of", "slopes"]
 
 FIXED = ("cirim", "cirim-explicit")
-_PAIRS = (
+PAIRS = (
     FIXED,
     ("cirim-weighted", "cirim-explicit"),
     ("cirim", "cirim-weighted"),
@@ -34,7 +39,7 @@ _PAIRS = (
     ("varnet-weighted", "varnet"),
     ("cirim", "varnet"),
 )
-_METRIC = "SSIM lost"
+_CHANGES = {"ssim": ("SSIM lost", -1), "nmse": ("NMSE gained", 1)}  # the first one decides
 _PERCENT = 0.1  # a slope is said per 10 % of error
 
 
@@ -77,17 +82,30 @@ def doses_of(cells: Sequence[ShiftedCell]) -> tuple[Dose, ...]:
     )
 
 
-def slopes(dose: Dose, scores: Mapping[str, Scores], name: str) -> list[float] | None:
-    """Return the slope of each scan, None where the method is not in all cells of the axis."""
-    columns = [scores[cell].values.get((name, "ssim")) for cell in dose.levels.values()]
-    clean = scores[dose.clean].values.get((name, "ssim"))
+def slopes(
+    dose: Dose, scores: Mapping[str, Scores], name: str, *, metric: str = "ssim"
+) -> list[float] | None:
+    """Return the slope of each scan, None where the method is not in all cells of the axis.
+
+    Parameters
+    ----------
+    dose, scores
+        The axis, and what was reached in its cells.
+    name
+        Of the method.
+    metric
+        ``"ssim"``, whose losses count, or ``"nmse"``, whose gains do.
+    """
+    columns = [scores[cell].values.get((name, metric)) for cell in dose.levels.values()]
+    clean = scores[dose.clean].values.get((name, metric))
     if clean is None or not all(columns):
         return None
+    sign = _CHANGES[metric][1]
     squares = sum(level**2 for level in dose.levels)
     found = []
     for number, best in enumerate(clean):
-        lost = [best - column[number] for column in columns if column]
-        found.append(sum(e * one for e, one in zip(dose.levels, lost, strict=True)) / squares)
+        worse = [sign * (column[number] - best) for column in columns if column]
+        found.append(sum(e * one for e, one in zip(dose.levels, worse, strict=True)) / squares)
     return found
 
 
@@ -98,31 +116,41 @@ def dose_table(
     done = BenchTable()
     for dose in doses_of(cells):
         words = f"{where.anatomy}, {dose.clean}, slope {dose.words}"
-        every = {name: slopes(dose, scores, name) for name in scores[dose.clean].methods}
-        found = {name: values for name, values in every.items() if values is not None}
-        said = _Said(words, where.unit, where.seed)
-        rows = [
-            said.row(name, t_interval(values, unit=where.unit)) for name, values in found.items()
-        ]
-        done = done.joined(BenchTable(tuple(rows)))
-        is_first_axis = "smooth" in dose.words
-        for pair in _PAIRS:
-            if set(pair) <= found.keys():
-                differences = [a - b for a, b in zip(*(found[one] for one in pair), strict=True)]
-                done = done.joined(said.contrast(pair, differences, fixed=is_first_axis))
+        for metric, (change, _) in _CHANGES.items():
+            every = {
+                name: slopes(dose, scores, name, metric=metric)
+                for name in scores[dose.clean].methods
+            }
+            found = {name: values for name, values in every.items() if values is not None}
+            said = _Said(words, change, where.unit, where.seed)
+            done = done.joined(said.table(found, fixed="smooth" in dose.words and metric == "ssim"))
     return done
 
 
 @dataclass(frozen=True)
 class _Said:
+    """The rows of one axis and metric."""
+
     words: str
+    change: str
     unit: str
     seed: int
 
-    def row(self, name: str, estimate: Estimate, metric: str = _METRIC) -> BenchRow:
+    def table(self, found: Mapping[str, Sequence[float]], *, fixed: bool) -> BenchTable:
+        rows = [
+            self.row(name, t_interval(values, unit=self.unit)) for name, values in found.items()
+        ]
+        done = BenchTable(tuple(rows))
+        for pair in PAIRS:
+            if set(pair) <= found.keys():
+                differences = [a - b for a, b in zip(*(found[one] for one in pair), strict=True)]
+                done = done.joined(self.contrast(pair, differences, fixed=fixed and pair == FIXED))
+        return done
+
+    def row(self, name: str, estimate: Estimate) -> BenchRow:
         return BenchRow(
             case=f"{self.words}, {name}",
-            metric=metric,
+            metric=self.change,
             value=estimate.mean,
             unit="1",
             n=estimate.n,
@@ -135,11 +163,10 @@ class _Said:
     def contrast(
         self, pair: tuple[str, str], differences: Sequence[float], *, fixed: bool
     ) -> BenchTable:
-        is_fixed = fixed and pair == FIXED
-        what = f"{pair[0]} less {pair[1]} (paired{', fixed beforehand' if is_fixed else ''})"
+        what = f"{pair[0]} less {pair[1]} (paired{', fixed beforehand' if fixed else ''})"
         found = t_interval(differences, unit=self.unit)
         rows = [self.row(what, found)]
-        if not is_fixed:
+        if not fixed:
             return BenchTable(tuple(rows))
         if len(set(differences)) > 1:
             rows.append(self._detectable(what, differences))
@@ -154,7 +181,9 @@ class _Said:
 
     def _detectable(self, what: str, differences: Sequence[float]) -> BenchRow:
         least = smallest_mean_difference(n=len(differences), sd=stdev(differences), unit=self.unit)
-        metric = f"{_METRIC}, smallest difference that n would show with {least.power:.0%} power"
+        metric = (
+            f"{self.change}, smallest difference that n would show with {least.power:.0%} power"
+        )
         return BenchRow(
             case=f"{self.words}, {what}",
             metric=metric,

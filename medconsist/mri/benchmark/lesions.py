@@ -10,9 +10,10 @@ where the anatomy of a site, which it does not know, hides more than noise does,
 lesion. A method can return little and be seen well, or the reverse. Two classes with no lesion in
 either are the sham of the observer: its area should lie about 0.5.
 
-Intervals are Student's t over scans. Those of the observer are too narrow where it hardly finds the
-lesion, d' below 1 (see `crossed_observer`), and are left out where there is none. Differences of
-methods are paired by scan, and describe: none of them was named before a network was trained.
+Intervals are Student's t over scans, of one training a network. Those of the observer are too
+narrow where it hardly finds the lesion (see `crossed_observer`), and are left out where d' is below
+1, of either method in a difference, and where there is no lesion. Differences of methods are paired
+by scan, and describe: none of them was named before a network was trained.
 
 Costs 6 reconstructions a method, scan and cell, and 0.7 s of simulation a scan: 520 core-seconds
 for the 8 networks of equal training time, zero-filled, CG-SENSE and compressed sensing at 128 x
@@ -20,7 +21,7 @@ for the 8 networks of equal training time, zero-filled, CG-SENSE and compressed 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -47,7 +48,7 @@ from medconsist.mri.benchmark.insertion import (
 from medconsist.mri.benchmark.insertion_plan import InsertionPlan
 from medconsist.results.bench import BenchRow, BenchTable, Target
 
-__all__ = ["PAIRS", "Methods", "lesion_rows", "lesion_table", "lesions_of_scan"]
+__all__ = ["PAIRS", "Methods", "lesion_rows", "lesions_of_scan"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,40 +69,12 @@ UNITS = {
     f"observer AUC{KNOWN}": "1",
     f"observer d'{KNOWN}": "standard deviations",
 }
+_LEAST_FOUND = 1.0  # d' of which an interval is given
 _SNR = 1e5  # noise of 3e-4 of that of the usual scan: none beside a draw of our own
-_SEED = 2**32  # apart from the seeds of masks and of wrong maps, which lie below
 
 Scan = Mapping[str, Mapping[str, Mapping[str, Any] | None]]
 Outputs = Sequence[list[list[float]]]
-
-
-def lesion_table(
-    methods: Methods,
-    cells: Sequence[ShiftedCell],
-    draws: Draws,
-    *,
-    plan: InsertionPlan | None = None,
-) -> BenchTable:
-    """Return responses and observer figures of every method, with intervals over scans.
-
-    Parameters
-    ----------
-    methods
-        The methods of each cell; a `medconsist.mri.methods.Method` is fixed to the samples without
-        lesions, any other must have a fixed scale and give the same image for the same samples.
-    cells
-        What is sampled of which kind of scan.
-    draws
-        Scans; fewer than 4, or too few sites, leave the observer out.
-    plan
-        Lesions, distances and channels.
-    """
-    plan = plan or InsertionPlan()
-    found = []
-    for number in range(draws.count):
-        logger.info("lesions in scan %d of %d", number + 1, draws.count)
-        found.append(lesions_of_scan(methods, cells, number, draws=draws, plan=plan))
-    return lesion_rows(found, plan, seed=draws.series)
+Key = tuple[str, str]
 
 
 def lesions_of_scan(
@@ -115,7 +88,21 @@ def lesions_of_scan(
     """Return what each method showed in one scan, by cell and method, as JSON takes it.
 
     Sites and noise are the same in all cells of a kind of scan; None stands for images that are not
-    finite. For the parameters see `lesion_table`.
+    finite.
+
+    Parameters
+    ----------
+    methods
+        The methods of each cell; a `medconsist.mri.methods.Method` is fixed to the samples without
+        lesions, any other must have a fixed scale and give the same image for the same samples.
+    cells
+        What is sampled of which kind of scan.
+    number
+        Which scan.
+    draws
+        Role, series and anatomy.
+    plan
+        Lesions, distances and channels.
     """
     found = dict[str, dict[str, dict[str, Any] | None]]()
     for kind, ours in kinds_of(cells).items():
@@ -123,7 +110,7 @@ def lesions_of_scan(
             draw_scan(draws.role, number, series=draws.series, phantom=draws.phantom, kind=one)
             for one in (kind, replace(kind, snr=_SNR))
         )
-        generator = Generator().manual_seed(_SEED + scan.mask_seed)
+        generator = _apart(scan.mask_seed)
         another = another_noise(scan, noiseless.samples, generator=generator)
         sites = drawn_sites(full_image(scan), plan, generator=generator)
         for cell in ours:
@@ -141,7 +128,8 @@ def lesion_rows(found: Sequence[Scan], plan: InsertionPlan, *, seed: int) -> Ben
     Parameters
     ----------
     found
-        One item a scan, all of the same cells and methods.
+        One item a scan, all of the same cells and methods; fewer than 4, or too few sites, leave
+        the observer out.
     plan
         As it was when they were made.
     seed
@@ -161,6 +149,16 @@ def lesion_rows(found: Sequence[Scan], plan: InsertionPlan, *, seed: int) -> Ben
         rows = _Cell(cell, plan, half, seed).rows(whole)
         done = done.joined(BenchTable(tuple(rows), tuple(targets)))
     return done
+
+
+def _apart(mask_seed: int) -> Generator:
+    """Return a generator of the scan that is not the one of its masks.
+
+    Its seed is drawn, since torch looks at the lower 32 bits of a seed alone: 2^32 beyond another
+    one is the same stream, and the noise then knows which samples the mask takes.
+    """
+    drawn = torch.randint(2**32, (), generator=Generator().manual_seed(mask_seed))
+    return Generator().manual_seed(int(drawn))
 
 
 def _not_finite(cell: str, name: str, scans: int) -> Target:
@@ -195,7 +193,7 @@ class _Cell:
                 one = {
                     name: by[word, metric] for name, by in values.items() if (word, metric) in by
                 }
-                done += self._compared(one, word, metric)
+                done += self._compared(one, word, metric, _faint(values, word, metric))
         return done
 
     def _can_observe(self, scans: Sequence[LesionFigures]) -> bool:
@@ -216,9 +214,9 @@ class _Cell:
 
     def _values(
         self, name: str, scans: Sequence[LesionFigures], *, with_observer: bool
-    ) -> dict[tuple[str, str], list[float]]:
+    ) -> dict[Key, list[float]]:
         """Return one value a scan of each kind and metric."""
-        values = dict[tuple[str, str], list[float]]()
+        values = dict[Key, list[float]]()
         for kind in self.plan.kinds:
             values[kind.words, "response"] = [
                 100 * fmean(one.response[kind.words]) for one in scans
@@ -256,20 +254,20 @@ class _Cell:
         return crossed_observer(trials, first_half=self.half)
 
     def _compared(
-        self, values: Mapping[str, list[float]], word: str, metric: str
+        self, values: Mapping[str, list[float]], word: str, metric: str, faint: Collection[str]
     ) -> list[BenchRow]:
         baseline = fmean(values[BASELINE]) if BASELINE in values and word != NO_LESION else None
         done = []
         for name, of_scans in values.items():
-            estimate = t_interval(of_scans, unit=UNIT)
-            if word == NO_LESION:
-                estimate = replace(estimate, ci_low=None, ci_high=None)
+            estimate = _estimate(of_scans, is_faint=name in faint)
             beside = None if metric == "sham response" else baseline
             done.append(self._row(f"{name}, {word}", metric, estimate, beside))
         for first, second in PAIRS if word != NO_LESION and metric != "sham response" else ():
             if {first, second} <= values.keys():
                 pairs = zip(values[first], values[second], strict=True)
-                difference = t_interval([a - b for a, b in pairs], unit=UNIT)
+                difference = _estimate(
+                    [a - b for a, b in pairs], is_faint=first in faint or second in faint
+                )
                 case = f"{first} less {second} (paired), {word}"
                 done.append(self._row(case, metric, difference, None))
         return done
@@ -281,13 +279,27 @@ class _Cell:
             value=estimate.mean,
             unit=UNITS[metric],
             baseline=baseline,
-            ratio=estimate.mean / baseline if baseline else None,
+            ratio=estimate.mean / baseline if baseline and metric == "response" else None,
             n=estimate.n,
             unit_of_analysis=estimate.unit_of_analysis,
             ci_low=estimate.ci_low,
             ci_high=estimate.ci_high,
             seed=self.seed,
         )
+
+
+def _faint(values: Mapping[str, Mapping[Key, list[float]]], word: str, metric: str) -> set[str]:
+    """Return the methods whose observer finds too little for an interval."""
+    if "observer" not in metric:
+        return set()
+    of_noise = metric.replace("AUC", "d'")
+    found = {name: by[word, of_noise] for name, by in values.items() if (word, of_noise) in by}
+    return {name for name, one in found.items() if word == NO_LESION or fmean(one) < _LEAST_FOUND}
+
+
+def _estimate(values: Sequence[float], *, is_faint: bool) -> Estimate:
+    found = t_interval(values, unit=UNIT)
+    return replace(found, ci_low=None, ci_high=None) if is_faint else found
 
 
 def _stacked(outputs: Outputs) -> Tensor:

@@ -83,8 +83,7 @@ class ManifestScans(Source):
     @property
     def cells(self) -> tuple[ShiftedCell, ...]:
         """Those that the files can fill."""
-        labels = {row.label for row in self.rows["test"]}
-        trained_on = TRAINED_ON if TRAINED_ON in labels else None
+        labels, trained_on = self._labels, self._trained_on
         found = [_of_files(cell, trained_on) for cell in cells_of(self.design.size)]
         kept = [cell for cell in found if cell.shift in _ABLE]
         if trained_on is not None:
@@ -117,7 +116,7 @@ class ManifestScans(Source):
         """Read the files of a role once; of one contrast where labels name it."""
 
         def make() -> ScanPool:
-            rows = self._of_kind(role, SliceKind(contrast=self._trained_on(role)))
+            rows = self._of_kind(role, SliceKind(contrast=self._trained_on))
             rows = rows[: self.design.training_scans]
             logger.info("reading %d files of %s ...", len(rows), role)
             parts = [_slices(_prepared(row.path, self.design)) for row in rows]
@@ -134,8 +133,14 @@ class ManifestScans(Source):
         }
         return {"source": "manifest", "split": self.split.sha256, "files": files}
 
-    def _trained_on(self, role: Role) -> str | None:
-        return TRAINED_ON if any(row.label == TRAINED_ON for row in self.rows[role]) else None
+    @property
+    def _labels(self) -> set[str | None]:
+        return {row.label for row in self.rows["test"]}
+
+    @property
+    def _trained_on(self) -> str | None:
+        """The one contrast of training, in every role; None for all, where no test scan has it."""
+        return TRAINED_ON if TRAINED_ON in self._labels else None
 
     def _of_kind(self, role: Role, kind: SliceKind) -> list[CaseRow]:
         """Return rows of that contrast; in validation and test the first of each patient."""

@@ -8,7 +8,7 @@ short trainings that are paid out of the same budget.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +21,7 @@ from torch import Generator
 from medconsist.errors import ConvergenceError
 from medconsist.mri.benchmark.design import Design
 from medconsist.mri.benchmark.entrants import Entrant
+from medconsist.mri.learned.draws import MaskDraw
 from medconsist.mri.learned.supervised import Supervised, SupervisedConfig
 from medconsist.mri.scan_pool import ScanPool
 from medconsist.results.kept import KeptFolder
@@ -46,6 +47,8 @@ class Material:
     ----------
     training, validation
         Slices.
+    masks, noise
+        Of the draws of training, see `SupervisedConfig`.
 
     Examples
     --------
@@ -57,6 +60,8 @@ class Material:
 
     training: ScanPool
     validation: ScanPool
+    masks: MaskDraw = field(default_factory=MaskDraw)
+    noise: tuple[float | int, float | int] = (1.0, 2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +270,8 @@ def _task(design: Design, entrant: Entrant, material: Material, small_steps: int
     config = SupervisedConfig(
         network=entrant.network,
         weighting=entrant.weighting,
+        masks=material.masks,
+        noise=material.noise,
         small=design.size // 2,
         small_steps=small_steps,
     )

@@ -18,7 +18,7 @@ _RESIDUAL_GAIN = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class CascadeNetConfig(ComparatorConfig):
-    """The architecture of `CascadeNet`; by default D5-C5 of its paper.
+    """The architecture of `CascadeNet`; by default D5-C5 of its paper, but with PReLU.
 
     Parameters
     ----------

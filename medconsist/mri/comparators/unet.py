@@ -16,7 +16,7 @@ __all__ = ["UNet", "UNetConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class UNetConfig(ComparatorConfig):
-    """The architecture of `UNet`; by default that of ATOMMIC's configurations.
+    """The architecture of `UNet`; by default of ATOMMIC's, and Ronneberger's, size.
 
     Parameters
     ----------

@@ -14,10 +14,12 @@ from torch import Tensor, fft
 
 from medconsist.mri.evidence.features import correlate_feature, feature_patch
 from medconsist.mri.forward import Measurement
+from medconsist.mri.volumes.volume import Measured
 from medconsist.shapes import CoilKSpace, ComplexImages, RealImages
 
-__all__ = ["feature_energy", "matched_filter", "refutable_contrast"]
+__all__ = ["feature_energy", "matched_filter", "projected_residual", "refutable_contrast"]
 
+_PATCH_ELEMENTS = 2**20  # complex numbers of the spectra held at a time, 8 MiB
 _BLIND = 1e-6  # of the largest energy: there the maps are zero up to rounding
 
 
@@ -57,7 +59,7 @@ def feature_energy(measurement: Measurement, fwhm_px: float) -> RealImages:
 
 
 def refutable_contrast(
-    measurement: Measurement, energy: RealImages, *, reference: float, deviations: float = 3.0
+    measurement: Measured, energy: RealImages, *, reference: float, deviations: float = 3.0
 ) -> RealImages:
     """Return the smallest contrast that the samples would contradict at ``deviations`` sigma.
 
@@ -82,11 +84,9 @@ def refutable_contrast(
 
 
 def matched_filter(
-    measurement: Measurement,
-    image: ComplexImages,
-    residual: CoilKSpace,
+    measurement: Measured,
+    projected: RealImages,
     *,
-    fwhm_px: float,
     energy: RealImages,
 ) -> RealImages:
     """Return the matched-filter map of the residual, in standard deviations of noise.
@@ -100,25 +100,40 @@ def matched_filter(
     Parameters
     ----------
     measurement
-        Mask, maps and ``sigma`` are used.
-    image
-        Gives the phase; 0 where the image is 0.
-    residual
-        ``y - A x``, zero outside the mask.
-    fwhm_px
-        Width of the feature [pixels].
+        Its ``sigma`` is used.
+    projected
+        See `projected_residual`.
     energy
-        `feature_energy` of the same width.
+        `feature_energy` of the same width; of the volume, as blind is what lies far below its
+        largest value.
 
     Returns
     -------
         ``slices height width``, 0 where no coil sees the position.
     """
     seen = energy > _BLIND * energy.max()
-    back = measurement.operator.H(residual)[:, 0]
-    projected = (image.sgn().conj() * correlate_feature(back, fwhm_px)).real
     safe = torch.where(seen, energy, 1).sqrt()
     return torch.where(seen, math.sqrt(2) * projected / (measurement.sigma * safe), 0)
+
+
+def projected_residual(
+    measurement: Measurement, image: ComplexImages, residual: CoilKSpace, *, fwhm_px: float
+) -> RealImages:
+    """Return ``Re<A delta_r, y - A x>`` of a feature at each position, in the phase of the image.
+
+    Parameters
+    ----------
+    measurement
+        Mask and maps are used.
+    image
+        Gives the phase; 0 where the image is 0.
+    residual
+        ``y - A x``, zero outside the mask.
+    fwhm_px
+        Width of the feature [pixels].
+    """
+    back = measurement.operator.H(residual)[:, 0]
+    return (image.sgn().conj() * correlate_feature(back, fwhm_px)).real
 
 
 def _spread_spectrum(mask: Tensor, patch: Tensor) -> Tensor:
@@ -139,11 +154,15 @@ def _lattice_energy(coils: Tensor, spectrum: Tensor, patch: Tensor, stride: int)
     half = side // 2
     beyond = [half + (1 - n) % stride for n in (height, width)]
     energies = []
-    for coil in coils:  # one coil at a time: the patches of all would not fit
+    for coil in coils:  # one coil and some rows at a time: the patches of all would not fit
         padded = torch.nn.functional.pad(coil, (half, beyond[1], half, beyond[0]))
-        patches = padded.unfold(0, side, stride).unfold(1, side, stride) * patch
-        power = fft.fft2(patches, s=spectrum.shape).abs().square()
-        energies.append(torch.einsum("yxkl,kl->yx", power, spectrum) / spectrum.numel())
+        patches = padded.unfold(0, side, stride).unfold(1, side, stride)
+        rows = max(1, _PATCH_ELEMENTS // (patches.shape[1] * spectrum.numel()))
+        found = []
+        for some in torch.split(patches, rows):
+            power = fft.fft2(some * patch, s=spectrum.shape).abs().square()
+            found.append(torch.einsum("yxkl,kl->yx", power, spectrum) / spectrum.numel())
+        energies.append(torch.cat(found))
     return torch.stack(energies).sum(0).clamp_min(0)
 
 

@@ -1,19 +1,21 @@
 """The residual of a reconstruction beside what it should be: 1 - (degrees of freedom)/n, not 1."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from medconsist.mri.forward import Measurement
 from medconsist.shapes import CoilKSpace
 
-__all__ = ["BANDS", "GroupResidual", "degrees_of_freedom", "residual_groups"]
+__all__ = ["BANDS", "GroupResidual", "ResidualSums", "degrees_of_freedom"]
 
 BANDS = (0.2, 0.4, 0.6, 0.8)  # inner edges, in half-axes of k-space: the same for every matrix
+Integers = Int[Tensor, "slices coils height width"]
+
 _STEP = 0.1  # of sigma: far above rounding in single precision, below a noise-sized change
 
 
@@ -49,8 +51,7 @@ def degrees_of_freedom(
     measurement: Measurement,
     fitted: CoilKSpace,
     *,
-    probes: int,
-    generator: torch.Generator,
+    turns: Iterable[Integers],
 ) -> Float[Tensor, "slices coils height width"]:
     """Return each sample's share of the effective degrees of freedom of ``h(y) = A x(y)``.
 
@@ -68,63 +69,94 @@ def degrees_of_freedom(
         Samples, mask and ``sigma``.
     fitted
         ``h(y)`` for the samples as they are.
-    probes
-        Number of probes; the error of a sum falls with its root.
-    generator
-        Draws the probes on its own device, so that they are the same wherever the samples live.
+    turns
+        For each probe how many quarter turns at each sample, see `quarter_turns`; the error of a
+        sum falls with the root of their number.
     """
     step = _STEP * measurement.sigma
-    total = torch.zeros_like(fitted.real)
-    for _ in range(probes):
-        turns = torch.randint(4, fitted.shape, generator=generator, device=generator.device)
-        probe = torch.polar(torch.ones_like(total), turns.to(total) * (math.pi / 2))
+    total, probes = torch.zeros_like(fitted.real), 0
+    for probes, turned in enumerate(turns, start=1):  # noqa: B007  counted for the mean
+        probe = torch.polar(torch.ones_like(total), turned.to(total) * (math.pi / 2))
         probe = torch.where(measurement.mask[:, None], probe, 0)
         change = fit(measurement.samples + step * probe) - fitted
         total = total + (probe.conj() * change).real / step
     return total / probes
 
 
-def residual_groups(
-    measurement: Measurement,
-    fitted: CoilKSpace,
-    dof: Float[Tensor, "slices coils height width"],
-) -> tuple[GroupResidual, ...]:
-    """Return the residual of all samples, of each coil, and of each band of k-space radius.
+class ResidualSums:
+    """The residual of all samples, of each coil, and of each band of k-space radius.
 
     The expectation ``1 - dof/n`` is exact for unbiased fits by projection (unregularised least
     squares) and for the Wiener filter, whose weight matches the signal; a method that smooths more
     than that lies above it. It is an **alarm for wrong coil maps, spikes and shift, and never a
     measure of image quality**: on real data the worst image can have the lowest residual. Bands
     are at 0.2, 0.4, 0.6, 0.8 of ``hypot(ky / (height/2), kx / (width/2))``; groups without samples
-    are left out.
+    are left out. Slabs of a volume are added one after another: sums, so that their sizes do not
+    matter.
 
-    Parameters
-    ----------
-    measurement
-        Samples, mask and ``sigma``.
-    fitted
-        ``A x``.
-    dof
-        See `degrees_of_freedom`.
+    Examples
+    --------
+    >>> ones = torch.ones(1, 1, 8, 8, dtype=torch.complex64)
+    >>> sums = ResidualSums()
+    >>> scan = Measurement(ones, ones[0].real > 0, ones[:, None], sigma=1.0)
+    >>> sums.add(scan, 0 * ones, torch.zeros(1, 1, 8, 8))
+    >>> sums.groups()[0]
+    GroupResidual(name='all', chi_square=1.0, expectation=1.0, n=64)
     """
-    squared = (measurement.samples - fitted).abs().square().double() / measurement.sigma**2
-    mask = measurement.mask[:, None].expand(fitted.shape)
-    squared = torch.where(mask, squared, 0)
+
+    def __init__(self) -> None:
+        self._n = dict[str, int]()
+        self._squares = dict[str, float]()
+        self._dof = dict[str, float]()
+
+    def add(
+        self,
+        measurement: Measurement,
+        fitted: CoilKSpace,
+        dof: Float[Tensor, "slices coils height width"],
+    ) -> None:
+        """Count the samples of some slices.
+
+        Parameters
+        ----------
+        measurement
+            Samples, mask and ``sigma``.
+        fitted
+            ``A x``.
+        dof
+            See `degrees_of_freedom`.
+        """
+        squared = (measurement.samples - fitted).abs().square().double() / measurement.sigma**2
+        mask = measurement.mask[:, None].expand(fitted.shape)
+        squared = torch.where(mask, squared, 0)
+        for name, place in _groups(mask).items():
+            chosen = mask & place
+            self._n[name] = self._n.get(name, 0) + int(chosen.sum())
+            self._squares[name] = self._squares.get(name, 0.0) + float(squared[chosen].sum())
+            self._dof[name] = self._dof.get(name, 0.0) + float(dof[chosen].double().sum())
+
+    def groups(self) -> tuple[GroupResidual, ...]:
+        """Return the groups that have samples."""
+        return tuple(
+            GroupResidual(
+                name=name,
+                chi_square=self._squares[name] / n,
+                expectation=1 - self._dof[name] / n,
+                n=n,
+            )
+            for name, n in self._n.items()
+            if n
+        )
+
+
+def _groups(mask: Tensor) -> dict[str, Tensor]:
     groups = {"all": torch.ones_like(mask[:1, :1])}
+    coils = torch.arange(mask.shape[1], device=mask.device)
     for coil in range(mask.shape[1]):
-        chosen = torch.arange(mask.shape[1], device=mask.device) == coil
-        groups[f"coil_{coil}"] = chosen[None, :, None, None]
+        groups[f"coil_{coil}"] = (coils == coil)[None, :, None, None]
     for band, place in enumerate(_bands(mask)):
         groups[f"band_{band}"] = place[None, None]
-    found = [_group(name, mask & place, squared, dof) for name, place in groups.items()]
-    return tuple(group for group in found if group.n)
-
-
-def _group(name: str, place: Tensor, squared: Tensor, dof: Tensor) -> GroupResidual:
-    n = int(place.sum())
-    share = float(dof[place].double().sum()) / max(n, 1)
-    mean = float(squared[place].sum()) / max(n, 1)
-    return GroupResidual(name=name, chi_square=mean, expectation=1 - share, n=n)
+    return groups
 
 
 def _bands(mask: Tensor) -> Bool[Tensor, "bands height width"]:

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from medconsist.consistency.splits import Split, random_split
 from medconsist.errors import NothingToWithholdError, RefusedInputError
-from medconsist.mri.forward import Measurement
+from medconsist.mri.forward import Measurement, of_slices
 from medconsist.mri.pattern import full_axis
+from medconsist.mri.volumes.volume import Measured
 from medconsist.shapes import Array
 
 __all__ = ["Unit", "WithheldConfig", "WithheldError", "centre_of", "line_axis"]
-__all__ += ["withheld_error", "withhold"]
+__all__ += ["withheld_error", "withheld_splits", "withhold"]
 
 Unit = Literal["point", "line", "pattern"]
 
@@ -132,8 +133,25 @@ def withhold(
     return Split(split.keep.to(mask.device), split.hold.to(mask.device))
 
 
+def withheld_splits(
+    measurement: Measured,
+    *,
+    keep_region: Bool[Tensor, "... height width"],
+    config: WithheldConfig,
+    generator: torch.Generator,
+) -> list[Split]:
+    """Return the draws of withheld samples, the same for every method; none if none can be had."""
+    try:
+        return [
+            withhold(measurement.mask, keep_region=keep_region, config=config, generator=generator)
+            for _ in range(config.splits)
+        ]
+    except NothingToWithholdError:
+        return []
+
+
 def withheld_error(
-    solve: Callable[[Measurement], Array], measurement: Measurement, split: Split
+    solve: Callable[[Measurement], Array], measurement: Measured, split: Split
 ) -> WithheldError:
     """Reconstruct from the seen samples and compare with the withheld ones.
 
@@ -145,7 +163,8 @@ def withheld_error(
     ----------
     solve
         Measurement to the image of each map set, ``slices sets height width``; what it estimates,
-        a scale, it must estimate from the measurement that it is given.
+        a scale, it must estimate from the measurement that it is given, or for a volume in slabs
+        have estimated from ``measurement.visible(split.keep)``.
     measurement
         All samples; maps from the kept region.
     split
@@ -156,22 +175,28 @@ def withheld_error(
     RefusedInputError
         All withheld samples are zero.
     """
-    images = solve(measurement.visible(split.keep))
-    asked = measurement.visible(split.hold)
-    wrong, power = _power(asked.samples - asked.operator(images)), _power(asked.samples)
+    wrong, power, n = 0.0, 0.0, 0
+    for at, slab in measurement.slabs("withheld samples"):
+        device = slab.mask.device
+        keep, hold = (of_slices(part, at).to(device) for part in (split.keep, split.hold))
+        images = solve(slab.visible(keep))
+        asked = slab.visible(hold)
+        wrong += _power(asked.samples - asked.operator(images))
+        power += _power(asked.samples)
+        n += asked.n_samples
     if power == 0:
         msg = (
-            f"all {asked.n_samples} withheld samples are zero: the mask marks samples that were "
-            "not measured. Pass the mask of the acquisition."
+            f"all {n} withheld samples are zero: the mask marks samples that were not measured. "
+            "Pass the mask of the acquisition."
         )
         raise RefusedInputError(msg)
-    floor = asked.n_samples * measurement.sigma**2
+    floor = n * measurement.sigma**2
     return WithheldError(
         chi_square=wrong / floor,
         nrmse=math.sqrt(wrong / power),
         nrmse_floor=math.sqrt(floor / power),
         noise_corrected=max(0.0, wrong - floor) / power,
-        n=asked.n_samples,
+        n=n,
     )
 
 

@@ -1,6 +1,7 @@
 """BART's file pair: ``.hdr`` (text, 16 dimensions) and ``.cfl`` (complex64, first axis fastest)."""
 
 import logging
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from medconsist._atomic import atomic_write_bytes
 from medconsist.errors import RefusedInputError, ShapeError, TruncatedFileError
 from medconsist.mri.formats.files import check_budget, require_file
 
-__all__ = ["BART_AXES", "cfl_pair", "kspace_to_bart", "maps_to_bart", "read_cfl", "write_cfl"]
+__all__ = [
+    *("BART_AXES", "cfl_coils", "cfl_dimensions", "cfl_pair", "kspace_to_bart", "maps_to_bart"),
+    *("read_cfl", "write_cfl"),
+]
 
 BART_AXES = (
     *("read", "phase1", "phase2", "coil", "maps", "te", "coeff", "coeff2"),
     *("iter", "cshift", "time", "time2", "level", "slice", "avg", "batch"),
 )
+_COIL = 3
 _ITEM_BYTES = 8
 _HEADER_BYTES = 65536  # BART writes a command line and file names below the dimensions
 
@@ -59,6 +64,18 @@ def read_cfl(path: Path, *, budget_bytes: int) -> Complex[Tensor, "..."]:
     BudgetError
         If the header claims more than the budget.
     """
+    dims = cfl_dimensions(path, budget_bytes=budget_bytes)
+    return _samples(path, dims)
+
+
+def cfl_dimensions(path: Path, *, budget_bytes: int) -> tuple[int, ...]:
+    """Return the 16 lengths of a BART array, checked against its data; no sample is read.
+
+    Raises
+    ------
+    MedconsistError
+        As `read_cfl`.
+    """
     header, samples = cfl_pair(path)
     dims = _read_dimensions(header)
     claimed = prod(dims) * _ITEM_BYTES
@@ -71,8 +88,29 @@ def read_cfl(path: Path, *, budget_bytes: int) -> Complex[Tensor, "..."]:
             f"(dimensions {' '.join(map(str, dims))}). Copy both files again."
         )
         raise kind(msg)
-    flat = np.fromfile(samples, dtype="<c8").astype(np.complex64, copy=False)
-    return torch.from_numpy(flat.reshape(dims, order="F"))
+    return dims
+
+
+def cfl_coils(
+    path: Path, dims: tuple[int, ...]
+) -> Iterator[Complex[Tensor, "read phase1 phase2 ..."]]:
+    """Yield the samples of one coil after the other, so that there is never a second whole copy.
+
+    Parameters
+    ----------
+    path
+        Path of the pair, with or without suffix.
+    dims
+        Its `cfl_dimensions`; all behind the coils are 1.
+    """
+    for coil in range(dims[_COIL]):
+        yield _samples(path, dims[:_COIL], first=coil * prod(dims[:_COIL]))
+
+
+def _samples(path: Path, dims: tuple[int, ...], *, first: int = 0) -> Complex[Tensor, "..."]:
+    _, samples = cfl_pair(path)
+    flat = np.fromfile(samples, dtype="<c8", count=prod(dims), offset=first * _ITEM_BYTES)
+    return torch.from_numpy(flat.astype(np.complex64, copy=False).reshape(dims, order="F"))
 
 
 def write_cfl(path: Path, array: Shaped[Tensor, "..."]) -> None:

@@ -27,7 +27,7 @@ from medconsist.mri.formats.files import check_budget, require_file
 __all__ = ["Child", "open_in_child"]
 
 _LONGEST_HEADER = 2**24
-_PIECE_BYTES = 2**25
+_PIECE_BYTES = 2**22
 _BASE_SECONDS = 60
 _BYTES_PER_SECOND = 2**24
 

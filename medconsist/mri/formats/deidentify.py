@@ -8,11 +8,13 @@ left out, UIDs are replaced in a consistent way. Pixels are not changed: a face 
 rendered from a head stays in them.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from medconsist._digests import sha256_of_bytes
 from medconsist._ids import safe_id
+from medconsist.errors import CorruptInputError
 from medconsist.mri.formats.dicom_in import DicomSeries, Instance
 from medconsist.mri.formats.dicom_uids import derived_uid
 
@@ -26,7 +28,8 @@ _IDENTITY = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
     *("StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod"),
-    *("PositionReferenceIndicator", "TimezoneOffsetFromUTC"),
+    *("LongitudinalTemporalInformationModified", "PositionReferenceIndicator"),
+    "TimezoneOffsetFromUTC",
 )
 _METHOD = "Basic Profile (PS3.15) by a list of what is allowed; pixels kept"
 _REMOVED = {
@@ -100,7 +103,7 @@ def without_identity(series: DicomSeries, *, patient: str) -> Belonging:
     stay together.
     """
     study, frame, own = _uids(series)
-    kept = series.taken(*_NOT_PERSONAL)
+    kept = _of_the_scan(series)
     instances = (
         Instance(one.sop_class, derived_uid("replaced", one.sop_instance))
         for one in series.instances
@@ -118,9 +121,7 @@ def with_identity(series: DicomSeries) -> Belonging:
     """Return the belonging of the reference as it is, name and ids included."""
     study, frame, own = _uids(series)
     empty = dict.fromkeys(("PatientName", "PatientID", *_TYPE_TWO), "")
-    kept = series.taken(*_IDENTITY, *_NOT_PERSONAL)
-    # As text: a name would carry the character set of the reference along.
-    kept |= {word: str(value) for word, value in kept.items() if "Name" in word}
+    kept = series.taken(*_IDENTITY) | _of_the_scan(series)
     return Belonging(
         attributes=empty | {"PatientIdentityRemoved": "NO"} | kept,
         study=study,
@@ -140,6 +141,15 @@ def _uids(series: DicomSeries) -> tuple[str, str, str]:
     found = series.taken(*_UIDS)
     study, frame, own = (str(found.get(word, "")) for word in _UIDS)
     return study, frame, own
+
+
+def _of_the_scan(series: DicomSeries) -> dict[str, Any]:
+    """Return what is not personal; what is no valid code is left out, as free text may be."""
+    found = dict[str, Any]()
+    for word in _NOT_PERSONAL:
+        with suppress(CorruptInputError):
+            found |= series.taken(word)
+    return found
 
 
 def _named(patient: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from medconsist.mri.formats.deidentify import Belonging
 from medconsist.mri.formats.dicom_geometry import Planes
-from medconsist.mri.formats.dicom_text import code, decimals, item, text
+from medconsist.mri.formats.dicom_text import code, decimals, item, text, window
 from medconsist.mri.formats.dicom_uids import derived_uid
 from medconsist.mri.formats.stored_pixels import StoredPixels
 
@@ -40,7 +40,8 @@ def add_enhanced_mr(
     for word, value in _KIND.items():
         setattr(dataset, word, value)
     dataset.FrameOfReferenceUID = belonging.frame_of_reference
-    dataset.setdefault("PositionReferenceIndicator", "")
+    for word in ("PositionReferenceIndicator", "PatientPosition"):  # type 2: may be empty
+        dataset.setdefault(word, "")
     dataset.AcquisitionContextSequence = []
     dataset.DimensionOrganizationSequence = [item(DimensionOrganizationUID=organisation)]
     dataset.DimensionIndexSequence = [
@@ -60,7 +61,7 @@ def add_enhanced_mr(
 
 
 def _shared(planes: Planes, pixels: StoredPixels, belonging: Belonging, unit: str) -> Any:  # noqa: ANN401
-    step, centre, width = decimals(planes.step_mm, *pixels.window)
+    (step,) = decimals(planes.step_mm)
     anatomy = code("123037004", "SCT", "Body structure")
     groups = item(
         PixelMeasuresSequence=[
@@ -77,7 +78,7 @@ def _shared(planes: Planes, pixels: StoredPixels, belonging: Belonging, unit: st
             item(RescaleIntercept=pixels.intercept, RescaleSlope=pixels.slope, RescaleType="US")
         ],
         RealWorldValueMappingSequence=[_real_world(pixels, unit)],
-        FrameVOILUTSequence=[item(WindowCenter=centre, WindowWidth=width)],
+        FrameVOILUTSequence=[item(**window(*pixels.window))],
         FrameAnatomySequence=[item(FrameLaterality="U", AnatomicRegionSequence=[anatomy])],
         MRImageFrameTypeSequence=[item(FrameType=_IMAGE_TYPE, **_KIND)],
     )

@@ -16,11 +16,9 @@ from medconsist.errors import (
     TruncatedFileError,
     UnsupportedInputError,
 )
-from medconsist.mri.formats.files import check_budget
 
-__all__ = ["BUDGET_BYTES", "DicomFile", "dicom_errors", "open_dicom"]
+__all__ = ["DicomFile", "dicom_errors", "open_dicom"]
 
-BUDGET_BYTES = 4 * 2**30
 _PREAMBLE = 128
 _MAGIC = b"DICM"
 _SYNTAXES = {
@@ -83,7 +81,7 @@ class DicomFile:
         frames, rows, columns = self.shape
         wanted = frames * rows * columns * int(self.header.BitsAllocated) // 8
         native = str(self.header.file_meta.TransferSyntaxUID) in _NATIVE
-        present = len(self.header.PixelData)
+        present = len(self.header.PixelData or b"")
         if native and present < wanted:
             msg = (
                 f"{self.name} holds {present} bytes of pixels, but claims {wanted} ({frames} x "
@@ -95,12 +93,12 @@ class DicomFile:
             return array.reshape(frames, rows, columns)
 
 
-def open_dicom(path: Path, *, budget_bytes: int) -> DicomFile:
+def open_dicom(path: Path) -> DicomFile:
     """Parse a file and refuse what is no uncompressed MR image of one grey channel.
 
     Raises
     ------
-    UnsupportedInputError, CorruptInputError, TruncatedFileError, BudgetError
+    UnsupportedInputError, CorruptInputError, TruncatedFileError
         As their names say.
     """
     with path.open("rb") as opened:
@@ -111,7 +109,6 @@ def open_dicom(path: Path, *, budget_bytes: int) -> DicomFile:
             "one DICOM series alone. Take the other files out."
         )
         raise UnsupportedInputError(msg)
-    check_budget(path, path.stat().st_size, budget_bytes)
     pydicom = require("pydicom", extra="dicom")
     # pydicom ends silently in the middle of a header, or raises one of many errors.
     with dicom_errors(path.name):

@@ -71,11 +71,13 @@ def planes_of_affine(affine: Float[Tensor, "4 4"], slices: int) -> Planes:
         msg = "the affine is singular or not finite; allowed: an invertible matrix, or None."
         raise RefusedInputError(msg)
     units = steps / lengths[:, None]
-    shear = float(np.abs(units @ units.T - np.eye(3)).max())
-    if shear > _PERPENDICULAR:
+    cosines = np.abs(units @ units.T)
+    inside, aside = float(cosines[0, 1]), float(cosines[2, :2].max())
+    if inside > _PERPENDICULAR or aside > _EVEN:
         msg = (
-            f"the axes of the image are not perpendicular (cosine {shear:.3g}; allowed: at most "
-            f"{_PERPENDICULAR}), and a DICOM plane cannot be sheared. Write NIfTI, which can."
+            f"the axes of the image are not perpendicular (cosines {inside:.3g} in the plane and "
+            f"{aside:.3g} out of it; allowed: {_PERPENDICULAR} and {_EVEN}, as where a series is "
+            "read), and a DICOM plane cannot be sheared. Write NIfTI, which can."
         )
         raise RefusedInputError(msg)
     origin = _LPS_TO_RAS @ matrix[:3, 3]

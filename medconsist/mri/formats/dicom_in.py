@@ -16,15 +16,17 @@ from torch import Tensor
 
 from medconsist._extras import require
 from medconsist.errors import MissingInputError, RefusedInputError
-from medconsist.mri.formats.dicom_file import BUDGET_BYTES, DicomFile, dicom_errors, open_dicom
+from medconsist.mri.formats.dicom_file import DicomFile, dicom_errors, open_dicom
 from medconsist.mri.formats.dicom_frames import Frame, frames_of
 from medconsist.mri.formats.dicom_geometry import affine_of_planes
 from medconsist.mri.formats.files import check_budget
 
-__all__ = ["DicomSeries", "Instance", "read_dicom_series"]
+__all__ = ["BUDGET_BYTES", "DicomSeries", "Instance", "read_dicom_series"]
 
+BUDGET_BYTES = 4 * 2**30
 _SAME = 1e-4  # cosines and spacings of one series, as decimal text of several digits
 _MOST_FILES = 20_000
+_ONE_SERIES = "Give the folder of one DICOM series, with nothing else in it."
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class DicomSeries:
     instances: tuple[Instance, ...]
 
     def taken(self, *words: str) -> dict[str, Any]:
-        """Return attributes of the header by keyword, those that are there and valid DICOM.
+        """Return attributes of the header by keyword, those that are there.
 
         Raises
         ------
@@ -82,13 +84,14 @@ class DicomSeries:
             If a value is not what its kind allows.
         """
         pydicom = require("pydicom", extra="dicom")
-        with dicom_errors("the reference series"):
-            found = {word: self.header[word] for word in words if word in self.header}
-            for element in found.values():
-                pydicom.DataElement(
-                    element.tag, element.VR, element.value, validation_mode=pydicom.config.RAISE
-                )
-            return {word: element.value for word, element in found.items()}
+        found = dict[str, Any]()
+        for word in (word for word in words if word in self.header):
+            with dicom_errors(f"{word} of the reference series"):
+                one = self.header[word]
+                strict = pydicom.config.RAISE
+                pydicom.DataElement(one.tag, one.VR, one.value, validation_mode=strict)
+                found[word] = one.value
+        return found
 
 
 def read_dicom_series(path: Path, *, budget_bytes: int = BUDGET_BYTES) -> DicomSeries:
@@ -109,18 +112,18 @@ def read_dicom_series(path: Path, *, budget_bytes: int = BUDGET_BYTES) -> DicomS
         If a file is no DICOM, no MR image of one grey channel, or compressed in a way that needs
         a decoder which is not part of this program.
     RefusedInputError
-        If the images are not one volume: several series, orientations or matrices, a position
-        taken twice, a gap, or slices that slide sideways.
+        If the images are not one volume: several series, patients, orientations or matrices, a
+        position taken twice, a gap, or slices that slide sideways.
     CorruptInputError, TruncatedFileError
         If a file is damaged or shorter than it claims.
     BudgetError
         If the files claim more than the budget.
     """
     require("pydicom", extra="dicom")
-    files = [open_dicom(file, budget_bytes=budget_bytes) for file in _files(path, budget_bytes)]
+    files = [open_dicom(file) for file in _files(path, budget_bytes)]
     _refuse_mixed(files, path.name)
     claimed = sum(file.claimed_bytes for file in files)
-    check_budget(path, claimed, budget_bytes)
+    check_budget(path, claimed, budget_bytes, remedy=_ONE_SERIES)
     frames = [frame for file in files for frame in frames_of(file)]
     _refuse_unlike(frames, path.name)
     affine, order, spacing = _geometry(frames, path.name)
@@ -148,24 +151,35 @@ def _files(path: Path, budget_bytes: int) -> list[Path]:
     if len(found) > _MOST_FILES:
         msg = f"{path} holds {len(found)} files; allowed: one series of at most {_MOST_FILES}."
         raise RefusedInputError(msg)
-    check_budget(path, sum(file.stat().st_size for file in found), budget_bytes)
+    size = sum(file.stat().st_size for file in found)
+    check_budget(path, size, budget_bytes, remedy=_ONE_SERIES)
     return found
 
 
 def _refuse_mixed(files: list[DicomFile], name: str) -> None:
-    series = sorted({file.series for file in files})
-    if len(series) > 1:
-        msg = (
-            f"{name} holds {len(series)} DICOM series; allowed: one. Put the files of each series "
-            "into a folder of its own."
-        )
-        raise RefusedInputError(msg)
+    with dicom_errors(name):
+        patients = {str(file.header.get("PatientID", "")) for file in files}
+        frames = {str(file.header.get("FrameOfReferenceUID", "")) for file in files}
+    found = {
+        "series": {file.series for file in files},
+        "studies": {file.study for file in files},
+        "patients": patients,
+        "frames of reference": frames,
+    }
+    for what, values in found.items():
+        if len(values) > 1:
+            msg = (
+                f"{name} holds {len(values)} DICOM {what}; allowed: one series of one patient. Put "
+                "the files of each series into a folder of its own."
+            )
+            raise RefusedInputError(msg)
 
 
 def _refuse_unlike(frames: list[Frame], name: str) -> None:
     first = frames[0]
     for frame in frames[1:]:
         same = frame.shape == first.shape and (frame.cosines is None) == (first.cosines is None)
+        same = same and (frame.spacing_mm is None) == (first.spacing_mm is None)
         if same and frame.cosines is not None and first.cosines is not None:
             same = bool(np.abs(frame.cosines - first.cosines).max() <= _SAME)
         if same and frame.spacing_mm is not None and first.spacing_mm is not None:

@@ -24,7 +24,7 @@ from medconsist.mri.formats.dicom_text import code, text
 from medconsist.mri.formats.dicom_uids import derived_uid
 from medconsist.mri.formats.stored_pixels import StoredPixels, store_pixels
 
-__all__ = ["NOT_FOR_DIAGNOSIS", "Labels", "write_dicom"]
+__all__ = ["NOT_FOR_DIAGNOSIS", "Labels", "named_bytes", "write_dicom"]
 
 NOT_FOR_DIAGNOSIS = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
 _ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.1"
@@ -131,7 +131,7 @@ def write_dicom(
     else:
         dataset.SOPClassUID = _SECONDARY_CAPTURE
         add_secondary_capture(dataset, voxel_size_mm, pixels, belonging)
-    atomic_write_bytes(path, _named_bytes(dataset))
+    atomic_write_bytes(path, named_bytes(dataset))
 
 
 def _common(pixels: StoredPixels, belonging: Belonging, labels: Labels) -> Any:  # noqa: ANN401
@@ -179,7 +179,7 @@ def _common(pixels: StoredPixels, belonging: Belonging, labels: Labels) -> Any: 
     return dataset
 
 
-def _named_bytes(dataset: Any) -> bytes:  # noqa: ANN401  a class of pydicom
+def named_bytes(dataset: Any) -> bytes:  # noqa: ANN401  a class of pydicom
     """Return the file; its UID is made from its other bytes, so that no two files share one."""
     dataset.SOPInstanceUID = derived_uid("instance")
     dataset.SOPInstanceUID = derived_uid("instance", sha256_of_bytes(_encoded(dataset)))

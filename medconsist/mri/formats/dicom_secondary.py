@@ -3,7 +3,7 @@
 from typing import Any
 
 from medconsist.mri.formats.deidentify import Belonging
-from medconsist.mri.formats.dicom_text import decimals, item
+from medconsist.mri.formats.dicom_text import decimals, item, window
 from medconsist.mri.formats.stored_pixels import StoredPixels
 
 __all__ = ["add_secondary_capture"]
@@ -28,7 +28,8 @@ def add_secondary_capture(
     dataset.RescaleIntercept = pixels.intercept
     dataset.RescaleSlope = pixels.slope
     dataset.RescaleType = "US"
-    dataset.WindowCenter, dataset.WindowWidth = decimals(*pixels.window)
+    for word, value in window(*pixels.window).items():
+        setattr(dataset, word, value)
     if rows_mm is not None and columns_mm is not None:
         dataset.PixelSpacing = decimals(rows_mm, columns_mm)
     dataset.FrameIncrementPointer = _PAGE_NUMBERS

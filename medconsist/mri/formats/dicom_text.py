@@ -5,7 +5,7 @@ from typing import Any
 
 from medconsist._extras import require
 
-__all__ = ["code", "decimals", "item", "text"]
+__all__ = ["code", "decimals", "item", "text", "window"]
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
@@ -28,6 +28,16 @@ def decimals(*values: float) -> list[str]:
     """Return numbers as decimal text of at most 16 characters (DS), as exact as those allow."""
     number = require("pydicom.valuerep", extra="dicom").format_number_as_ds
     return [number(float(value)) for value in values]
+
+
+def window(centre: float, width: float) -> dict[str, str]:
+    """Return a window over any width: the default LINEAR is not defined below 1 (C.11.2.1.2)."""
+    shown_centre, shown_width = decimals(centre, width)
+    return {
+        "WindowCenter": shown_centre,
+        "WindowWidth": shown_width,
+        "VOILUTFunction": "LINEAR_EXACT",
+    }
 
 
 def item(**attributes: Any) -> Any:  # noqa: ANN401  a class of pydicom

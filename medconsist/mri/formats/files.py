@@ -7,6 +7,7 @@ from medconsist.errors import BudgetError, MissingInputError, RefusedInputError
 __all__ = ["check_budget", "require_file"]
 
 _MIB = 2**20
+_RAISE = "If the file is sound, raise the budget (--budget-gib)."
 
 
 def require_file(path: Path, *, hint: str = "Check the path.") -> None:
@@ -28,7 +29,9 @@ def require_file(path: Path, *, hint: str = "Check the path.") -> None:
     raise MissingInputError(msg)
 
 
-def check_budget(path: Path, claimed_bytes: int, budget_bytes: int) -> None:
+def check_budget(
+    path: Path, claimed_bytes: int, budget_bytes: int, *, remedy: str = _RAISE
+) -> None:
     """Refuse a header that claims more bytes than the budget, before anything is read.
 
     Raises
@@ -39,6 +42,6 @@ def check_budget(path: Path, claimed_bytes: int, budget_bytes: int) -> None:
     if claimed_bytes > budget_bytes:
         msg = (
             f"{path.name} claims {claimed_bytes / _MIB:.6g} MiB, more than the memory budget of "
-            f"{budget_bytes / _MIB:.6g} MiB. If the file is sound, raise the budget (--budget-gib)."
+            f"{budget_bytes / _MIB:.6g} MiB. {remedy}"
         )
         raise BudgetError(msg)

@@ -43,7 +43,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Listed:
-    """Shape of a dataset, and the names of its fields if it is a compound.
+    """Shape of a dataset, the names of its fields if it is a compound, and NumPy's kind of number.
 
     Examples
     --------
@@ -53,6 +53,7 @@ class Listed:
 
     shape: tuple[int, ...]
     fields: tuple[str, ...] = ()
+    kind: str = ""
 
 
 class ForeignHdf5:
@@ -79,8 +80,8 @@ class ForeignHdf5:
         opening = {"path": str(child.path.resolve()), "budget_bytes": child.budget_bytes}
         header, _ = child.ask(opening)
         self.datasets = {
-            str(name): Listed(tuple(map(int, shape)), tuple(map(str, fields)))
-            for name, shape, fields in header["datasets"]
+            str(name): Listed(tuple(map(int, shape)), tuple(map(str, fields)), str(kind))
+            for name, shape, fields, kind in header["datasets"]
         }
 
     def read(
@@ -90,6 +91,7 @@ class ForeignHdf5:
         texts: tuple[str, ...] = (),
         attributes: tuple[str, ...] = (),
         picks: dict[str, tuple[int, int]] | None = None,
+        spans: dict[str, tuple[int, int]] | None = None,
     ) -> Contents:
         """Read datasets; those that the file does not have are left out.
 
@@ -100,8 +102,16 @@ class ForeignHdf5:
         picks
             For single arrays the axis and the index along it: only that part is read, and the
             axis is gone.
+        spans
+            For single arrays a start and a stop along the first axis: only that part is read.
         """
-        request = {"arrays": arrays, "texts": texts, "attributes": attributes, "picks": picks or {}}
+        request = {
+            "arrays": arrays,
+            "texts": texts,
+            "attributes": attributes,
+            "picks": picks or {},
+            "spans": spans or {},
+        }
         return _contents(*self._child.ask(request))
 
     def read_acquisition_heads(self, name: str) -> dict[str, Shaped[np.ndarray, "..."]]:

@@ -37,7 +37,8 @@ class Request:
     """Which datasets (arrays, texts) and root attributes to read, and how much they may claim.
 
     Names may be paths inside the file, such as ``"group/name"``. ``picks`` gives for an array the
-    axis and the index along it that alone is read. Compounds of real and imag are read as complex.
+    axis and the index along it that alone is read, ``spans`` a start and a stop along the first
+    axis (then no pick of that one). Compounds of real and imag are read as complex.
 
     Examples
     --------
@@ -51,15 +52,17 @@ class Request:
     attributes: tuple[str, ...] = ()
     budget_bytes: int = 2**33
     picks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """One dataset, or the part of it at one index of one axis."""
+    """One dataset, or the part of it at one index of one axis, or of a span of the first."""
 
     name: str
     dataset: h5py.Dataset
     pick: tuple[int, int] | None
+    span: tuple[int, int] | None
 
     @property
     def dtype(self) -> "np.dtype[Any]":
@@ -68,6 +71,8 @@ class _Wanted:
     @property
     def shape(self) -> tuple[int, ...]:
         shape: tuple[int, ...] = self.dataset.shape
+        if self.span is not None:
+            shape = (self.span[1] - self.span[0], *shape[1:])
         return shape if self.pick is None else shape[: self.pick[0]] + shape[self.pick[0] + 1 :]
 
 
@@ -118,7 +123,7 @@ def _read(file: h5py.File, request: Request) -> Iterator[bytes]:
     found = [(name, file[name]) for name in request.arrays if name in file]
     for _, dataset in found:
         _check_dataset(path, dataset)
-    wanted = [_wanted(path, name, dataset, request.picks.get(name)) for name, dataset in found]
+    wanted = [_wanted(path, name, dataset, request) for name, dataset in found]
     check_budget(path, sum(map(_claimed_bytes, wanted)), request.budget_bytes)
     header = _Header(
         arrays=[{"name": w.name, "dtype": w.dtype.str, "shape": list(w.shape)} for w in wanted],
@@ -131,8 +136,8 @@ def _read(file: h5py.File, request: Request) -> Iterator[bytes]:
         yield from _pieces(one)
 
 
-def _listed(file: h5py.File) -> list[tuple[str, list[int], list[str]]]:
-    """Return name, shape and fields of the datasets of the root and of its groups."""
+def _listed(file: h5py.File) -> list[tuple[str, list[int], list[str], str]]:
+    """Return name, shape, fields and kind of the datasets of the root and of its groups."""
     groups = [("", file), *((f"{name}/", file[name]) for name in sorted(file)[:_MOST_LISTED])]
     found = []
     for prefix, group in groups:
@@ -141,22 +146,29 @@ def _listed(file: h5py.File) -> list[tuple[str, list[int], list[str]]]:
         for name in sorted(group)[:_MOST_LISTED]:
             item = group[name]
             if isinstance(item, h5py.Dataset) and item.shape is not None:
-                found.append((prefix + name, list(item.shape), _fields(item)))
+                found.append((prefix + name, list(item.shape), *_fields_and_kind(item)))
     return found[:_MOST_LISTED]
 
 
-def _fields(dataset: h5py.Dataset) -> list[str]:
+def _fields_and_kind(dataset: h5py.Dataset) -> tuple[list[str], str]:
     try:
-        return list(dataset.dtype.names or ())
+        return list(dataset.dtype.names or ()), dataset.dtype.kind
     except (TypeError, ValueError):  # a type that NumPy does not know, on a dataset nobody asks for
-        return []
+        return [], ""
 
 
-def _wanted(path: Path, name: str, dataset: h5py.Dataset, pick: tuple[int, int] | None) -> _Wanted:
+def _wanted(path: Path, name: str, dataset: h5py.Dataset, request: Request) -> _Wanted:
+    pick, span = request.picks.get(name), request.spans.get(name)
     if pick is not None and not (pick[0] < dataset.ndim and pick[1] < dataset.shape[pick[0]]):
         msg = f"{path.name}: {name} has axes {dataset.shape}, no index {pick[1]} on axis {pick[0]}."
         raise RefusedInputError(msg)
-    return _Wanted(name, dataset, pick)
+    fits = span is None or (
+        (pick is None or pick[0] > 0) and 0 <= span[0] <= span[1] <= (dataset.shape or (0,))[0]
+    )
+    if not fits:
+        msg = f"{path.name}: {name} has axes {dataset.shape}, not {span} of the first one."
+        raise RefusedInputError(msg)
+    return _Wanted(name, dataset, pick, span)
 
 
 def _check_dataset(path: Path, dataset: h5py.HLObject) -> None:
@@ -215,8 +227,9 @@ def _pieces(wanted: _Wanted) -> Iterator[bytes]:
         yield np.asarray(dataset[() if pick is None else pick[1]]).tobytes()
         return
     step = max(1, _PIECE_BYTES // max(1, prod(wanted.shape[1:]) * wanted.dtype.itemsize))
-    for start in range(0, wanted.shape[0], step):
-        where: tuple[int | slice, ...] = (slice(start, start + step),)
+    first, stop = wanted.span or (0, wanted.shape[0])
+    for start in range(first, stop, step):
+        where: tuple[int | slice, ...] = (slice(start, min(start + step, stop)),)
         if pick is not None and pick[0] == 0:
             where = (pick[1], *where)
         elif pick is not None:
@@ -232,6 +245,9 @@ def _parse(asked: dict[str, Any], *, path: Path, budget_bytes: int) -> Request:
         attributes=tuple(asked["attributes"]),
         budget_bytes=budget_bytes,
         picks={str(name): (int(axis), int(at)) for name, (axis, at) in asked["picks"].items()},
+        spans={
+            str(name): (int(start), int(stop)) for name, (start, stop) in asked["spans"].items()
+        },
     )
 
 

@@ -92,8 +92,9 @@ def write_ismrmrd_images(
     if image.numel() == 0 or max(image.shape) > _LONGEST_AXIS:
         msg = f"image of shape {tuple(image.shape)}; allowed: 1 to {_LONGEST_AXIS} along each axis."
         raise RefusedInputError(msg)
+    image = image.to(torch.complex64 if image.is_complex() else torch.float32)
     if not torch.isfinite(image).all():
-        msg = "the image holds NaN or infinity; allowed: finite values. Nothing was written."
+        msg = "the image holds NaN or infinity (as float32); allowed: finite values."
         raise RefusedInputError(msg)
     text = _meta(attributes)
     headers = _headers(image, affine, voxel_size_mm)
@@ -116,8 +117,8 @@ def write_ismrmrd_images(
 def _values(image: Tensor) -> Shaped[np.ndarray, "slices channels z y x"]:
     stored = image.detach().cpu().resolve_conj()[:, None, None]
     if stored.is_complex():
-        return np.ascontiguousarray(stored.to(torch.complex64).numpy()).view(_PAIR)
-    return np.ascontiguousarray(stored.to(torch.float32).numpy())
+        return np.ascontiguousarray(stored.numpy()).view(_PAIR)
+    return np.ascontiguousarray(stored.numpy())
 
 
 def _headers(

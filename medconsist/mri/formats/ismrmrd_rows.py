@@ -39,6 +39,7 @@ COUNTERS = (
     "set",
 )
 _ROWS_AT_ONCE = 256
+_MOST = 2**16 - 1  # samples and channels of a row: ISMRMRD counts them in 16 bits
 
 
 def read_heads(dataset: h5py.Dataset, *, path: Path, budget_bytes: int) -> Iterator[bytes]:
@@ -47,7 +48,7 @@ def read_heads(dataset: h5py.Dataset, *, path: Path, budget_bytes: int) -> Itera
     Raises
     ------
     RefusedInputError
-        If the rows are not those of ISMRMRD.
+        If the rows are not those of ISMRMRD, or claim more than a row can hold.
     BudgetError
         If the heads alone claim more than the budget.
     """
@@ -61,6 +62,7 @@ def read_heads(dataset: h5py.Dataset, *, path: Path, budget_bytes: int) -> Itera
         for name, array in arrays.items():
             source = part["idx"][name] if name in COUNTERS else part[name]
             array[start : start + _ROWS_AT_ONCE] = source
+    _check_lengths(arrays, path)
     items = [{"name": n, "dtype": a.dtype.str, "shape": list(a.shape)} for n, a in arrays.items()]
     yield json.dumps({"arrays": items}).encode() + b"\n"
     for array in arrays.values():
@@ -105,6 +107,16 @@ def _empty(count: int) -> dict[str, Shaped[np.ndarray, "..."]]:
     arrays = {name: np.zeros(count, "<u8" if name == "flags" else "<i8") for name in _INTEGERS}
     arrays |= {name: np.zeros(count, "<i8") for name in COUNTERS}
     return arrays | {name: np.zeros((count, *more), "<f4") for name, more in _REALS.items()}
+
+
+def _check_lengths(arrays: dict[str, Shaped[np.ndarray, "..."]], path: Path) -> None:
+    for name in ("number_of_samples", "active_channels"):
+        if len(arrays[name]) and not 0 <= arrays[name].min() <= arrays[name].max() <= _MOST:
+            msg = (
+                f"{path.name}: a readout claims {name} from {arrays[name].min()} to "
+                f"{arrays[name].max()}; allowed: 0 to {_MOST}. Convert the file again."
+            )
+            raise RefusedInputError(msg)
 
 
 def _check_rows(dataset: h5py.HLObject, path: Path) -> None:

@@ -17,7 +17,8 @@ __all__ = ["write_nifti"]
 
 _LARGEST_AXIS = 32767  # NIfTI-1 stores lengths as int16
 _UNKNOWN, _SCANNER = 0, 1
-_SHEAR = 1e-4  # of the longest column; rounding of header floats stays below
+_LONGEST_LABEL = 48  # the warning stands behind it, within 79 letters
+_SHEAR = 1e-4  # cosine between axes; rounding of header floats stays below
 
 
 def write_nifti(
@@ -46,8 +47,8 @@ def write_nifti(
     affine
         Voxel index (column, row, slice) to patient millimetres, right-anterior-superior.
     label
-        What must stand beside the image, e.g. ``"cirim, simulation-trained"``; it goes into the
-        description, which holds 79 letters and is cut.
+        What must stand beside the image, e.g. ``"cirim, simulation-trained"``; its first 48
+        letters go into the description, before the warning that it is for research only.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def write_nifti(
     file.header.set_xyzt_units("unknown" if unknown else "mm")
     said = f"; spacing unknown: {' '.join(unknown)}" if unknown else ""
     said += "; orientation unknown" if affine is None else ""
-    named = f"{label}; " if label else ""
+    named = f"{label[:_LONGEST_LABEL]}; " if label else ""
     file.header["descrip"] = f"{named}medconsist, research use only{said}".encode()[:79]
     _set_orientation(file, affine)
     content: bytes = file.to_bytes()
@@ -86,11 +87,9 @@ def _set_orientation(file: Any, affine: Tensor | None) -> None:  # noqa: ANN401 
         return
     matrix = affine.detach().cpu().double().numpy()
     file.header.set_sform(matrix, code=_SCANNER)
-    columns = matrix[:3, :3]
-    gram = columns.T @ columns
-    shear = np.abs(gram - np.diag(np.diag(gram))).max()
+    units = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
     # A quaternion cannot hold shear: then the sform alone speaks.
-    if shear <= _SHEAR * np.diag(gram).max():
+    if np.abs(units.T @ units - np.eye(3)).max() <= _SHEAR:
         file.header.set_qform(matrix, code=_SCANNER)
 
 
@@ -106,12 +105,14 @@ def _refuse(
     if image.numel() == 0 or max(image.shape) > _LARGEST_AXIS:
         msg = f"image of shape {tuple(image.shape)}; allowed: 1 to {_LARGEST_AXIS} along each axis."
         raise RefusedInputError(msg)
-    if not torch.isfinite(image).all():
-        msg = "the image holds NaN or infinity; allowed: finite values. Nothing was written."
+    if not image.float().isfinite().all():
+        msg = "the image holds NaN or infinity (as float32); allowed: finite values."
         raise RefusedInputError(msg)
     if any(size is not None and not 0 < size < float("inf") for size in voxel_size_mm):
         msg = f"voxel sizes {voxel_size_mm} mm; allowed: positive numbers, or None where unknown."
         raise RefusedInputError(msg)
-    if affine is not None and not bool(torch.linalg.det(affine[:3, :3].double()).abs() > 0):
+    if affine is not None and not (
+        affine.float().isfinite().all() and torch.linalg.det(affine[:3, :3].double()).abs() > 0
+    ):
         msg = "the affine is singular or not finite; allowed: an invertible matrix, or None."
         raise RefusedInputError(msg)

@@ -46,12 +46,12 @@ def store_pixels(image: Float[Tensor, "slices height width"]) -> StoredPixels:
     Raises
     ------
     RefusedInputError
-        If a value is not finite, or the range is below 1e-25.
+        If a value is not finite as float32, or the range is below 1e-25.
     """
-    values = image.detach().cpu().double().numpy()
-    if not values.size or not np.isfinite(values).all():
-        msg = "the image is empty or holds NaN or infinity; allowed: finite values."
+    if not image.numel() or not image.float().isfinite().all():
+        msg = "the image is empty or holds NaN or infinity (as float32); allowed: finite values."
         raise RefusedInputError(msg)
+    values = image.detach().cpu().double().numpy()
     intercept = _decimal(min(float(values.min()), 0.0))
     span = float(values.max()) - float(intercept)
     if 0 < span < _SMALLEST_SLOPE * _LARGEST:

@@ -7,17 +7,18 @@ import time
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from medconsist._extras import require
-from medconsist.consistency.adapt import Fall, Report, adapt_episode, improves_by
+from medconsist.consistency.adapt import Accept, Fall, Report, adapt_episode, improves_by
 from medconsist.consistency.splits import Split
 from medconsist.errors import RefusedInputError
 from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.descent import clip_before_steps
 from medconsist.mri.learned.method import images_of
 from medconsist.mri.learned.sample_blocks import Parts, sample_blocks
+from medconsist.mri.learned.signal_blend import SignalBlend
 from medconsist.mri.learned.ssdu import Ssdu
 from medconsist.mri.learned.zero_shot_settings import ZeroShot
 from medconsist.mri.reconstruction_network import ReconstructionNetwork
@@ -156,11 +157,13 @@ class Run:
         Which of those select, and which judge.
     scale
         What samples are divided by; made without Gamma.
+    blend
+        What is made of the images of the network from those samples; None: nothing.
 
     Examples
     --------
     >>> list(Run.__dataclass_fields__)
-    ['network', 'task', 'measurement', 'gamma', 'parts', 'scale']
+    ['network', 'task', 'measurement', 'gamma', 'parts', 'scale', 'blend']
     """
 
     network: ReconstructionNetwork
@@ -169,6 +172,7 @@ class Run:
     gamma: Split
     parts: Parts
     scale: float
+    blend: SignalBlend | None = None
 
     def adapt(self, settings: ZeroShot, seed: int) -> Adaptation:
         """Train, and leave the weights that are kept in the network, bit by bit if the start's.
@@ -184,9 +188,6 @@ class Run:
         needed = None
         if ids is not None and settings.level is not None:
             needed = _needed(settings.level, groups=int(torch.unique(ids).numel()))
-
-        def accept(before: Tensor, after: Tensor) -> bool:
-            return needed is None or improves_by(needed, groups=ids)(before, after)
 
         def course(parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
             optimizer, scheduler = make_optimizer(parameters, settings.optimiser)
@@ -205,7 +206,7 @@ class Run:
             every=settings.evaluate_every,
             optimizer=course,
             judge_fn=None if judge is None else lambda: self._errors(judge, "32"),
-            accept=accept,
+            accept=_acceptance(needed, ids),
         )
         self.network.load_state_dict(report.output)
         return Adaptation(
@@ -226,6 +227,8 @@ class Run:
         with self._computed_in(precision):
             seen = self.measurement.visible(self.gamma.keep)
             images = images_of(self.network, seen, scale=self.scale)
+        if self.blend is not None:
+            images = self.blend(images)
         asked = self.measurement.visible(part)
         wrong = (asked.samples - asked.operator(images)).abs().square().sum(1)
         return wrong[asked.mask.expand_as(wrong)]
@@ -277,3 +280,12 @@ class Run:
 def _needed(level: float, *, groups: int) -> float:
     """Return how many standard errors of so many groups chance exceeds with that probability."""
     return float(require("scipy.stats", extra="mri").t.isf(level, groups - 1))
+
+
+def _acceptance(needed: float | None, ids: Int[Tensor, " samples"] | None) -> Accept:
+    """Return the test of the chosen step; without a level it passes."""
+
+    def accept(before: Tensor, after: Tensor) -> bool:
+        return needed is None or improves_by(needed, groups=ids)(before, after)
+
+    return accept

@@ -43,7 +43,7 @@ def asked_network(
     Raises
     ------
     RefusedInputError
-        A flag that the network does not know, or a value that it does not take.
+        No network of that name, a flag that it does not know, or a value that it does not take.
 
     Examples
     --------
@@ -82,6 +82,9 @@ def asked_network(
 def _base(name: str | None, size: str | None) -> Architecture:
     if name is not None and name in COMPARATORS:
         return preset(name, size or "small")
+    if name is not None and name not in CIRIM:
+        msg = f"--network got {name!r}; allowed: {', '.join((*CIRIM, *COMPARATORS))}."
+        raise RefusedInputError(msg)
     if size is not None:
         msg = (
             f"--network-size goes with --network {', '.join(COMPARATORS)}, got --network "

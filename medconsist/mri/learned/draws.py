@@ -8,15 +8,14 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.prepare import rss_scale
 from medconsist.mri.sampling_masks import Gaussian1D, Gaussian2D, PlaneMask
 from medconsist.mri.scan_pool import ScanPool
+from medconsist.mri.zerofilled_rss import rss_scale
 from medconsist.shapes import CoilKSpace, CoilMaps, RealImages, SamplingMask
 
 __all__ = ["Acquisition", "MaskDraw", "draw_acquisition", "undersample"]
 
 _SYMMETRIES = 8
-_MOST_NOISE = 2.0  # times the noise of the pool
 _SCALE_SPREAD = 0.5  # of ln: slices of one volume share a scale, and are not alike
 
 
@@ -119,6 +118,7 @@ def draw_acquisition(
     batch: int = 1,
     size: int | None = None,
     masks: MaskDraw | None = None,
+    noise: tuple[float | int, float | int] = (1.0, 2.0),
 ) -> Acquisition:
     """Draw slices, turn or mirror them, add noise, and undersample each with a mask of its own.
 
@@ -134,6 +134,9 @@ def draw_acquisition(
         Rows and columns, a divisor of those of the pool; None takes all.
     masks
         See `MaskDraw`.
+    noise
+        Least and largest level, times that of the slice, drawn uniformly in its logarithm; 1 adds
+        none.
     """
     index = torch.randint(len(pool), (batch,), generator=generator)
     symmetry = int(torch.randint(_SYMMETRIES, (), generator=generator))
@@ -141,8 +144,9 @@ def draw_acquisition(
     if size is not None and size != slices.reference.shape[-1]:
         slices = slices.smaller(size)
     slices = slices.turned(symmetry)
-    added = torch.rand(batch, generator=generator) * math.log(_MOST_NOISE)
-    slices = slices.noisier(slices.sigma * added.exp(), generator)
+    least, most = noise
+    louder = math.log(least) + torch.rand(batch, generator=generator) * math.log(most / least)
+    slices = slices.noisier(slices.sigma * louder.exp(), generator)
     height, width = slices.reference.shape[1:]
     draw = masks or MaskDraw()
     mask = torch.stack([draw((height, width), generator) for _ in range(batch)])

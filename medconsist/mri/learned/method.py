@@ -11,9 +11,11 @@ from torch import nn
 from medconsist.errors import RefusedInputError
 from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.model import LearnedModel
+from medconsist.mri.learned.signal_blend import SignalBlend
 from medconsist.mri.methods import Method, SetImages
-from medconsist.mri.prepare import rss_scale
 from medconsist.mri.reconstruction_network import Compiled, ReconstructionNetwork
+from medconsist.mri.volumes.volume import Measured
+from medconsist.mri.zerofilled_rss import rss_scale
 from medconsist.results.schema import ModelRecord
 from medconsist.training.settings import Precision
 
@@ -93,9 +95,9 @@ class LearnedMethod(Method):
         """The weights of the model."""
         return self.model.record
 
-    def fixed(self, measurement: Measurement) -> "LearnedMethod":
+    def fixed(self, measurement: Measured) -> "LearnedMethod":
         """Return the method with the scale of this measurement."""
-        return replace(self, scale=self._scale_of(measurement))
+        return replace(self, scale=self.scale_of(measurement))
 
     def rescaled(self, factor: float) -> "LearnedMethod":
         """Return the method for samples multiplied by ``factor``; a given scale follows."""
@@ -113,9 +115,9 @@ class LearnedMethod(Method):
 
     def solve(self, measurement: Measurement) -> SetImages:
         """Return the image of each map set after the last step."""
-        scale = self._scale_of(measurement)
+        scale = self.scale_of(measurement)
         network = self._network_on(measurement.samples.device)
-        return images_of(
+        images = images_of(
             network,
             measurement,
             scale=scale,
@@ -123,6 +125,13 @@ class LearnedMethod(Method):
             precision=self.precision,
             compiled=self.compiled,
         )
+        blend = self.blend_of(measurement)
+        return images if blend is None else blend(images)
+
+    def blend_of(self, measurement: Measurement) -> SignalBlend | None:
+        """Return what is made of the images of the network; None: nothing."""
+        del measurement  # an adapted network's image is moved towards, see `AdaptedMethod`
+        return None
 
     def _network_on(self, device: torch.device) -> ReconstructionNetwork:
         """Return the network there; the model's own stays where it is, others may share it."""
@@ -131,7 +140,8 @@ class LearnedMethod(Method):
             return network
         return copy.deepcopy(network).to(device)
 
-    def _scale_of(self, measurement: Measurement) -> float:
+    def scale_of(self, measurement: Measured) -> float:
+        """Return what the samples are divided by for the network: as given, else estimated."""
         return self.scale or _estimated_scale(measurement)
 
 
@@ -161,8 +171,8 @@ def images_of(
     return torch.cat([network(*shown)[-1, -1] for shown in slices]) * scale
 
 
-def _estimated_scale(measurement: Measurement) -> float:
-    scale = rss_scale(measurement.samples)
+def _estimated_scale(measurement: Measured) -> float:
+    scale = rss_scale(measurement.samples, measurement.mask)
     if not 0 < scale < float("inf"):
         msg = (
             f"the samples give a scale of {scale}: they are zero or not finite, and there is "

@@ -16,7 +16,7 @@ from medconsist.mri.evidence.withheld import (
     line_axis,
     withhold,
 )
-from medconsist.mri.forward import Measurement
+from medconsist.mri.volumes.volume import Measured
 
 __all__ = ["Density", "SplitConfig", "split_samples"]
 
@@ -67,7 +67,7 @@ class SplitConfig:
             raise RefusedInputError(msg)
 
 
-def split_samples(measurement: Measurement, config: SplitConfig, generator: Generator) -> Split:
+def split_samples(measurement: Measured, config: SplitConfig, generator: Generator) -> Split:
     """Divide the acquired positions of each mask into Theta, ``keep``, and Lambda, ``hold``.
 
     Raises

@@ -25,9 +25,10 @@ from medconsist.mri.learned.networks import make_network, stored_architecture
 from medconsist.mri.learned.sample_splits import SplitConfig, split_samples
 from medconsist.mri.learned.withheld_loss import WithheldLoss, withheld_loss
 from medconsist.mri.methods import SetImages
-from medconsist.mri.prepare import PrepareConfig, prepare, rss_scale
+from medconsist.mri.prepare import PrepareConfig, prepare
 from medconsist.mri.readers import read_kspace
 from medconsist.mri.reconstruction_network import Architecture, ReconstructionNetwork
+from medconsist.mri.zerofilled_rss import rss_scale
 from medconsist.shapes import CoilKSpace, CoilMaps, SamplingMask
 from medconsist.training.draws import generator_for
 from medconsist.training.objective import Objective

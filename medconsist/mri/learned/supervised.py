@@ -1,5 +1,6 @@
 """Supervised training on scans of the simulator."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -35,6 +36,8 @@ class SupervisedConfig:
         See `supervised_loss`.
     masks
         See `MaskDraw`.
+    noise
+        Least and largest noise of a draw, times that of its slice; see `draw_acquisition`.
     batch
         Slices a step.
     small, small_steps
@@ -46,7 +49,7 @@ class SupervisedConfig:
     Raises
     ------
     RefusedInputError
-        Fewer than 1 slice a step, a size below 1 or steps below 0.
+        Fewer than 1 slice a step, a size below 1, steps below 0, or less noise than there is.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class SupervisedConfig:
     distance: Distance = "l1_ssim"
     weighting: Weighting = "logspace"
     masks: MaskDraw = field(default_factory=MaskDraw)
+    noise: tuple[float | int, float | int] = (1.0, 2.0)
     batch: int = 1
     small: int = 64
     small_steps: int = 0
@@ -69,6 +73,10 @@ class SupervisedConfig:
                 f"got batch {self.batch}, small {self.small} and small_steps {self.small_steps}; "
                 "allowed: at least 1, 1 and 0."
             )
+            raise RefusedInputError(msg)
+        least, most = self.noise
+        if not 1 <= least <= most < math.inf:
+            msg = f"noise got {self.noise}; allowed: 1 <= least <= largest, both finite."
             raise RefusedInputError(msg)
 
 
@@ -131,7 +139,12 @@ class Supervised(Objective):
         """Return slices of the pool, turned, with noise and with masks of their own."""
         small = self.config.small if step < self.config.small_steps else None
         return draw_acquisition(
-            self._pool, generator, batch=self.config.batch, size=small, masks=self.config.masks
+            self._pool,
+            generator,
+            batch=self.config.batch,
+            size=small,
+            masks=self.config.masks,
+            noise=self.config.noise,
         )
 
     def losses(self, network: nn.Module, batch: Acquisition) -> dict[str, Tensor]:

@@ -11,21 +11,24 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import safetensors.torch
+import torch
 
 from medconsist._digests import sha256_of_bytes
 from medconsist.consistency.splits import Split
 from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.adaptation import Adaptation, Run
-from medconsist.mri.learned.method import LearnedMethod
+from medconsist.mri.learned.method import LearnedMethod, images_of
 from medconsist.mri.learned.model import LearnedModel
 from medconsist.mri.learned.networks import make_network
 from medconsist.mri.learned.sample_blocks import Parts, divide_by_blocks, sample_blocks
 from medconsist.mri.learned.sample_splits import split_samples
+from medconsist.mri.learned.signal_blend import SignalBlend
 from medconsist.mri.learned.ssdu import Ssdu
 from medconsist.mri.learned.zero_shot_settings import Trained, ZeroShot
 from medconsist.mri.methods import Method, SetImages
-from medconsist.mri.prepare import rss_scale
 from medconsist.mri.reconstruction_network import Architecture, ReconstructionNetwork
+from medconsist.mri.volumes.volume import Measured
+from medconsist.mri.zerofilled_rss import rss_scale
 from medconsist.results.schema import ModelRecord
 from medconsist.training.draws import generator_for
 from medconsist.training.optimisation import trainable
@@ -49,6 +52,10 @@ class AdaptedMethod(LearnedMethod):
         How they came about.
     origin
         ``as_config`` of the method that was adapted.
+    start
+        The model that was adapted; None from scratch.
+    signal_level
+        How much signal the image of the start needs to give way, see `ZeroShot`.
 
     Examples
     --------
@@ -58,22 +65,30 @@ class AdaptedMethod(LearnedMethod):
 
     adaptation: Adaptation = field(kw_only=True)
     origin: dict[str, Any] = field(kw_only=True)
+    start: LearnedModel | None = field(default=None, kw_only=True)
+    signal_level: float | None = field(default=None, kw_only=True)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the image must know, as sentences."""
         return (self.adaptation.note,)
 
-    def solve(self, measurement: Measurement) -> SetImages:
-        """Return the images; of changed weights they are 0 where no coil sees anything.
+    def blend_of(self, measurement: Measurement) -> SignalBlend | None:
+        """Return what moves the start's images where they show signal; None if they were kept.
 
-        What lies there is in no sample, so that neither training nor any test on samples sees what
-        an adaptation does to it: biases that move paint the air.
+        From scratch the images are those of the network, and 0 where no coil sees anything: what
+        lies there is in no sample, and biases that move paint the air.
         """
-        images = super().solve(measurement)
         if not self.adaptation.kept_step:
-            return images
-        return images * (measurement.maps.abs().sum(2) > 0)
+            return None
+        if self.start is None:
+            nothing = torch.zeros_like(measurement.maps[:, :, 0])
+            return SignalBlend.of(nothing, measurement.maps, scale=1.0, level=None)
+        scale = self.scale_of(measurement)
+        start = LearnedMethod(
+            self.start, scale, precision=self.precision, batch=self.batch, compiled=self.compiled
+        ).solve(measurement)
+        return SignalBlend.of(start, measurement.maps, scale=scale, level=self.signal_level)
 
     def as_config(self) -> dict[str, Any]:
         """Return what the network started from, how it was adapted, and the hash it ended with."""
@@ -88,8 +103,9 @@ class ZeroShotMethod(Method):
     network learns to predict Lambda from Theta. From scratch, the weights of the least error on
     Gamma are kept. From a trained start, half of the blocks of Gamma choose the step, and the
     other half judge it: where the error there is not below the start's beyond its sampling noise
-    over blocks, the start is kept bit by bit. The image is made from all samples. Calibration
-    samples are in every Theta.
+    over blocks, the start is kept bit by bit. The image is made from all samples, and what is
+    judged is what is given: the start's image, moved where it shows signal (`SignalBlend`).
+    Calibration samples are in every Theta.
 
     `fixed` adapts, once: what compares several calls on one measurement (inserted lesions, probes)
     takes the method that it returns, and nothing is trained again. `solve` adapts each time.
@@ -160,26 +176,50 @@ class ZeroShotMethod(Method):
         """Adapt, then reconstruct."""
         return self.fixed(measurement).solve(measurement)
 
-    def fixed(self, measurement: Measurement) -> AdaptedMethod:
-        """Return the method with the network adapted to this measurement, frozen."""
+    def fixed(self, measurement: Measured) -> AdaptedMethod:
+        """Return the method with the network adapted to this measurement, frozen.
+
+        Raises
+        ------
+        BudgetError
+            A volume in slabs that takes too much memory at once: it trains on all slices.
+        """
+        measurement = measurement.whole()
         network, about = self._fresh()
         network.to(measurement.samples.device)
         gamma = split_samples(measurement, self.settings.gamma, generator_for(self.seed, _GAMMA))
         seen = measurement.visible(gamma.keep)
         task = Ssdu(self.settings.task(network.config, self.seed), [seen])
         parts = self._parts(measurement, gamma)
-        run = Run(network, task, measurement, gamma, parts, rss_scale(seen.samples))
+        scale = rss_scale(seen.samples)
+        blend = self._blend(network, seen, scale)
+        run = Run(network, task, measurement, gamma, parts, scale, blend)
         found = run.adapt(self.settings, self.seed)
         logger.info("%s", found.note)
         network.eval().requires_grad_(requires_grad=False)
         state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         digest = sha256_of_bytes(safetensors.torch.save(state))
         model = LearnedModel(network, self.name, digest, about)
+        start = None if isinstance(self.start, Architecture) else self.start
         # a start that is kept gives the very image that it gives unadapted
-        scale = (
-            run.scale if isinstance(self.start, Architecture) else rss_scale(measurement.samples)
+        return AdaptedMethod(
+            model,
+            scale if start is None else rss_scale(measurement.samples),
+            adaptation=found,
+            origin=self.as_config(),
+            start=start,
+            signal_level=self.settings.signal_level,
         )
-        return AdaptedMethod(model, scale, adaptation=found, origin=self.as_config())
+
+    def _blend(
+        self, network: ReconstructionNetwork, seen: Measurement, scale: float
+    ) -> SignalBlend | None:
+        """Return what becomes of images from the seen samples; None from scratch."""
+        if isinstance(self.start, Architecture):
+            return None
+        images = images_of(network, seen, scale=scale)
+        level = self.settings.signal_level
+        return SignalBlend.of(images, seen.maps, scale=scale, level=level)
 
     def _parts(self, measurement: Measurement, gamma: Split) -> Parts:
         """Return what selects and what judges; from scratch there is no start to keep."""

@@ -53,7 +53,7 @@ def acquired_mask(
     ShapeError
         If the mask's shape does not fit.
     """
-    nonzero = (volume.data != 0).any(1)
+    nonzero = torch.stack([(plane != 0).any(0) for plane in volume.data])
     _refuse_empty(nonzero)
     if volume.acquired is not None:
         nonzero = volume.acquired.expand_as(nonzero)
@@ -127,5 +127,6 @@ def _refuse_empty(nonzero: Bool[Tensor, "slices height width"]) -> None:
 
 
 def _dead_coils(data: CoilKSpace) -> list[str]:
-    dead = torch.nonzero(~(data != 0).any(-1).any(-1).any(0)).flatten().tolist()
+    alive = torch.stack([(plane != 0).flatten(1).any(1) for plane in data]).any(0)
+    dead = torch.nonzero(~alive).flatten().tolist()
     return [f"Coils {dead} (counted from 0) are zero everywhere."] if dead else []

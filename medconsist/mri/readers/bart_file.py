@@ -1,12 +1,14 @@
 """BART k-space (``.cfl``/``.hdr``): a plane, slices of planes, or a volume with full readout."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from jaxtyping import Complex, Shaped
+import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from medconsist.errors import ShapeError
-from medconsist.mri.formats.cfl import BART_AXES, read_cfl
+from medconsist.mri.formats.cfl import BART_AXES, cfl_coils, cfl_dimensions, read_cfl
 from medconsist.mri.readers.readout_planes import planes_along_readout
 from medconsist.mri.readers.volume import Volume, as_complex64, refuse_other_axes
 
@@ -36,12 +38,13 @@ def read_bart_kspace(path: Path, *, budget_bytes: int) -> Volume:
         If a volume's readout is not fully sampled.
     """
     name = path.name
-    array = as_complex64(read_cfl(path, budget_bytes=budget_bytes).numpy(), name=name)
-    _refuse_long_axes(array, allowed=(*_SPATIAL, _COIL, _SLICE), name=name)
-    lengths = [array.shape[axis] for axis in _SPATIAL]
-    samples = array.permute(*_SPATIAL, _COIL, _SLICE, *_others()).flatten(4)
+    dims = cfl_dimensions(path, budget_bytes=budget_bytes)
+    _refuse_long_axes(dims, allowed=(*_SPATIAL, _COIL, _SLICE), name=name)
+    lengths = [dims[axis] for axis in _SPATIAL]
     if min(lengths) > 1:
-        return _volume(samples, name=name)
+        return _volume(path, dims)
+    array = as_complex64(read_cfl(path, budget_bytes=budget_bytes).numpy(), name=name)
+    samples = array.permute(*_SPATIAL, _COIL, _SLICE, *_others()).flatten(4)
     rows, columns = _plane_axes(lengths, name=name)
     unit = ({*_SPATIAL} - {rows, columns}).pop()
     data = samples.squeeze(unit).permute(3, 2, 0, 1).contiguous()
@@ -58,22 +61,26 @@ def bart_plane(array: Shaped[Tensor, "..."], *, name: str) -> Shaped[Tensor, "sl
     ShapeError
         If it has more or fewer than two spatial axes, or another long axis.
     """
-    _refuse_long_axes(array, allowed=(*_SPATIAL, _SLICE), name=name)
+    _refuse_long_axes(array.shape, allowed=(*_SPATIAL, _SLICE), name=name)
     rows, columns = _plane_axes([array.shape[axis] for axis in _SPATIAL], name=name)
     unit = ({*_SPATIAL} - {rows, columns}).pop()
     plane = array.permute(_SLICE, rows, columns, unit, _COIL, _MAPS, *_others(without=(_MAPS,)))
     return plane.flatten(3).squeeze(-1)
 
 
-def _volume(samples: Complex[Tensor, "read phase1 phase2 coils slices"], *, name: str) -> Volume:
-    if samples.shape[4] > 1:
+def _volume(path: Path, dims: tuple[int, ...]) -> Volume:
+    name = path.name
+    if dims[_SLICE] > 1:
         msg = (
-            f"{name} has three spatial axes and {samples.shape[4]} slices; allowed: one or the "
+            f"{name} has three spatial axes and {dims[_SLICE]} slices; allowed: one or the "
             "other. Write one volume per file."
         )
         raise ShapeError(msg)
-    spectrum = samples[..., 0].permute(0, 3, 1, 2)
-    refuse_other_axes(*spectrum.shape[1:], name=name)
+    read, *plane = (dims[axis] for axis in _SPATIAL)
+    refuse_other_axes(dims[_COIL], *plane, name=name)
+    spectrum = torch.empty(read, dims[_COIL], *plane, dtype=torch.complex64)
+    for number, coil in enumerate(cfl_coils(path, dims)):
+        spectrum[:, number] = as_complex64(coil.numpy(), name=f"{name}: coil {number}")
     data, said = planes_along_readout(spectrum, name=name)
     note = (
         f"BART volume split into {data.shape[0]} slices by the inverse transform along read; "
@@ -93,10 +100,10 @@ def _plane_axes(lengths: list[int], *, name: str) -> tuple[int, int]:
     return long[0], long[1]
 
 
-def _refuse_long_axes(array: Shaped[Tensor, "..."], *, allowed: tuple[int, ...], name: str) -> None:
+def _refuse_long_axes(dims: Sequence[int], *, allowed: tuple[int, ...], name: str) -> None:
     extra = [
         f"{BART_AXES[axis]} (axis {axis}) = {length}"
-        for axis, length in enumerate(array.shape)
+        for axis, length in enumerate(dims)
         if length > 1 and axis not in allowed
     ]
     if extra:

@@ -15,7 +15,7 @@ from medconsist.mri.formats.foreign_hdf5 import ForeignHdf5
 from medconsist.mri.readers.frames import choose_frame
 from medconsist.mri.readers.volume import Volume, as_complex64, as_mask, refuse_other_axes
 
-__all__ = ["cmrxrecon_names", "read_cmrxrecon", "read_matlab_mask"]
+__all__ = ["cmrxrecon_names", "count_cmrxrecon", "read_cmrxrecon", "read_matlab_mask"]
 
 _NAME = re.compile(r"(kspace(_single)?_(full|sub\d+)|kus)")
 _MASK = re.compile(r"mask\d*")
@@ -44,6 +44,32 @@ def read_cmrxrecon(file: ForeignHdf5, *, frame: int | None) -> Volume:
     ShapeError
         If the axes do not fit the layout.
     """
+    name = file.path.name
+    key, count = _found(file)
+    single, timed = "_single_" in key, count is not None
+    chosen, said = choose_frame(count or 1, frame, what="time or contrast frames", name=name)
+    array = file.read(arrays=(key,), picks={key: (0, chosen)} if timed else None).arrays[key]
+    data = as_complex64(array, name=f"{name}: {key}")
+    data = data.reshape(-1, *((1,) if single else ()), *data.shape[-2 if single else -3 :])
+    data = data.transpose(-2, -1).contiguous()
+    refuse_other_axes(*data.shape[1:], name=name)
+    note = f"CMRxRecon layout: {key}, height is kx (readout), width ky."
+    return Volume(data, notes=(note, *said))
+
+
+def count_cmrxrecon(file: ForeignHdf5) -> int:
+    """Return how many time or contrast frames there are.
+
+    Raises
+    ------
+    RefusedInputError, ShapeError
+        As `read_cmrxrecon`.
+    """
+    return _found(file)[1] or 1
+
+
+def _found(file: ForeignHdf5) -> tuple[str, int | None]:
+    """Return the name of the k-space and the length of its axis of time, None without one."""
     name, names = file.path.name, cmrxrecon_names(file)
     if len(names) > 1:
         msg = f"{name} holds several k-spaces {names}; allowed: one. Save each to its own file."
@@ -58,17 +84,7 @@ def read_cmrxrecon(file: ForeignHdf5, *, frame: int | None) -> Volume:
             f"{'' if single else ', coil'}[, slice[, time]], none empty."
         )
         raise ShapeError(msg)
-    timed = len(shape) == most
-    chosen, said = choose_frame(
-        shape[0] if timed else 1, frame, what="time or contrast frames", name=name
-    )
-    array = file.read(arrays=(key,), picks={key: (0, chosen)} if timed else None).arrays[key]
-    data = as_complex64(array, name=f"{name}: {key}")
-    data = data.reshape(-1, *((1,) if single else ()), *data.shape[-2 if single else -3 :])
-    data = data.transpose(-2, -1).contiguous()
-    refuse_other_axes(*data.shape[1:], name=name)
-    note = f"CMRxRecon layout: {key}, height is kx (readout), width ky."
-    return Volume(data, notes=(note, *said))
+    return key, shape[0] if len(shape) == most else None
 
 
 def read_matlab_mask(file: ForeignHdf5, *, frame: int | None) -> Bool[Tensor, "height width"]:

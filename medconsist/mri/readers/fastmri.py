@@ -9,8 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
+from medconsist._ids import is_id
 from medconsist.errors import RefusedInputError, ShapeError
 from medconsist.mri.formats.foreign_hdf5 import Contents, ForeignHdf5
+from medconsist.mri.readers.asked import FirstAxis
+from medconsist.mri.readers.fastmri_volume import Grid, grid_of_volume, is_volume
+from medconsist.mri.readers.first_axis import split_first_axis
 from medconsist.mri.readers.ismrmrd_header import IsmrmrdHeader, asked_matrix, parse_ismrmrd_header
 from medconsist.mri.readers.volume import Volume, as_complex64, as_mask, refuse_other_axes
 from medconsist.shapes import NoiseSamples
@@ -20,38 +24,47 @@ __all__ = ["read_fastmri"]
 _NOISE = "medconsist_noise"
 
 
-def read_fastmri(file: ForeignHdf5) -> Volume:
+def read_fastmri(file: ForeignHdf5, *, first_axis: FirstAxis | None = None) -> Volume:
     """Read a fastMRI file; also dataset ``medconsist_noise``, if any.
 
     ``medconsist_noise`` (``coils samples``) is our addition: the noise scan of simulated files.
+    Where the header encodes more than one partition, the file is a volume in this layout: its
+    first axis may still be frequencies (`split_first_axis`).
 
     Raises
     ------
     RefusedInputError
-        If there is no dataset ``kspace``.
+        If there is no dataset ``kspace``, or ``first_axis`` must be said.
     ShapeError
         If ``kspace`` has not four axes (three in a single-coil file).
     """
     path = file.path
     contents = file.read(
-        arrays=("kspace", "mask", _NOISE), texts=("ismrmrd_header",), attributes=("acquisition",)
+        arrays=("kspace", "mask", _NOISE),
+        texts=("ismrmrd_header",),
+        attributes=("acquisition", "patient_id"),
     )
     array, notes = _kspace(contents, name=path.name)
     refuse_other_axes(*array.shape[1:], name=path.name)
-    data = as_complex64(array, name=path.name)
     header, said = _header(contents)
-    voxel, more = _voxel_size(header, *data.shape[-2:])
-    contrast = contents.attributes.get("acquisition")
+    volume = is_volume(header)
+    data, split = split_first_axis(
+        as_complex64(array, name=path.name), asked=first_axis, volume=volume, name=path.name
+    )
+    grid = grid_of_volume if volume else _grid_of_planes
+    voxel, recon, more = grid(header, array.shape)
+    contrast, patient = map(contents.attributes.get, ("acquisition", "patient_id"))
     return Volume(
         data,
         mask=_mask(contents, name=path.name),
-        padding=_padding(header, data.shape[-1]),
+        padding=None if volume else _padding(header, data.shape[-1]),
         noise=_noise(contents, data.shape[1], name=path.name),
         voxel_size_mm=voxel,
         contrast=contrast if isinstance(contrast, str) else None,
         field_strength_t=header.field_strength_t,
-        recon_matrix=asked_matrix(header)[:2],
-        notes=(*notes, *said, *more),
+        patient=patient if isinstance(patient, str) and is_id(patient) else None,
+        recon_matrix=recon,
+        notes=(*notes, *said, *split, *more),
     )
 
 
@@ -63,7 +76,7 @@ def _kspace(
         msg = (
             f"{name} holds no dataset 'kspace' (found: {found}); the HDF5 layouts that are read "
             "are fastMRI's (kspace: slices, coils, height, width), ISMRMRD's (dataset/data and "
-            "dataset/xml), CMRxRecon's (kspace_full, kspace_sub04, kus) and SKM-TEA's."
+            "dataset/xml), CMRxRecon's (kspace_full, kspace_sub04, kus), SKM-TEA's and CC359's."
         )
         raise RefusedInputError(msg)
     array = contents.arrays["kspace"]
@@ -103,10 +116,9 @@ def _noise(contents: Contents, coils: int, *, name: str) -> NoiseSamples | None:
     return as_complex64(array, name=f"{name}: {_NOISE}")
 
 
-def _voxel_size(
-    header: IsmrmrdHeader, height: int, width: int
-) -> tuple[tuple[float | None, float | None, float | None], tuple[str, ...]]:
+def _grid_of_planes(header: IsmrmrdHeader, shape: tuple[int, ...]) -> Grid:
     """Divide the encoded field of view by the encoded matrix, where that is the k-space stored."""
+    height, width = shape[-2:]
     notes = []
     spacings: list[float | None] = []
     for axis, n in ((0, height), (1, width)):
@@ -123,7 +135,7 @@ def _voxel_size(
         notes.append(
             f"Slice thickness {fov_z:g} mm by the header; the distance between slices is unknown."
         )
-    return (None, spacings[0], spacings[1]), tuple(notes)
+    return (None, spacings[0], spacings[1]), asked_matrix(header)[:2], tuple(notes)
 
 
 def _padding(header: IsmrmrdHeader, width: int) -> tuple[int, int] | None:

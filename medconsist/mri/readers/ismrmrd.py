@@ -23,11 +23,11 @@ from medconsist.mri.readers.patient_frame import (
     common_frame,
     order_of_slices,
 )
-from medconsist.mri.readers.placement import Placed, PlaceOptions, place
+from medconsist.mri.readers.placement import Placed, PlaceOptions, frame_count, place
 from medconsist.mri.readers.readout_planes import planes_along_readout
 from medconsist.mri.readers.volume import Volume, refuse_other_axes
 
-__all__ = ["ismrmrd_groups", "read_ismrmrd", "volume_of_readouts"]
+__all__ = ["count_ismrmrd", "ismrmrd_groups", "read_ismrmrd", "volume_of_readouts"]
 
 # Numbers of the flags as ISMRMRD counts them, from 1.
 _NOISE, _CALIBRATION, _CALIBRATION_AND_IMAGE, _REVERSE = 19, 20, 21, 22
@@ -57,13 +57,9 @@ def read_ismrmrd(file: ForeignHdf5, *, frame: int | None) -> Volume:
         If the header is missing, the trajectory is not Cartesian, readouts are reversed (echo
         planar), a frame must be chosen, or the readouts do not fit the encoded matrix.
     """
-    name, groups = file.path.name, ismrmrd_groups(file)
-    if len(groups) > 1:
-        msg = f"{name} holds several ISMRMRD groups {groups}; allowed: one. Split the file."
-        raise RefusedInputError(msg)
-    header = _header(file, f"{groups[0]}/xml")
-    heads = file.read_acquisition_heads(f"{groups[0]}/data")
-    acquisitions = _acquisitions(heads, name)
+    name, group = file.path.name, _one_group(file)
+    header = _header(file, f"{group}/xml")
+    acquisitions = _acquisitions(file.read_acquisition_heads(f"{group}/data"), name)
     placed = place(
         acquisitions,
         Encoding(
@@ -71,7 +67,7 @@ def read_ismrmrd(file: ForeignHdf5, *, frame: int | None) -> Volume:
             line_centre=header.line_centre,
             partition_centre=header.partition_centre,
         ),
-        lambda rows: file.read_acquisition_samples(f"{groups[0]}/data", rows),
+        lambda rows: file.read_acquisition_samples(f"{group}/data", rows),
         path=file.path,
         options=PlaceOptions(
             frame=frame,
@@ -81,6 +77,28 @@ def read_ismrmrd(file: ForeignHdf5, *, frame: int | None) -> Volume:
         ),
     )
     return volume_of_readouts(placed, header, name=name)
+
+
+def count_ismrmrd(file: ForeignHdf5) -> int:
+    """Return how many frames the heads of the readouts count; no sample is read.
+
+    Raises
+    ------
+    RefusedInputError
+        As `read_ismrmrd`, as far as the heads tell.
+    """
+    heads = file.read_acquisition_heads(f"{_one_group(file)}/data")
+    return frame_count(_acquisitions(heads, file.path.name), path=file.path)
+
+
+def _one_group(file: ForeignHdf5) -> str:
+    groups = ismrmrd_groups(file)
+    if len(groups) > 1:
+        msg = (
+            f"{file.path.name} holds several ISMRMRD groups {groups}; allowed: one. Split the file."
+        )
+        raise RefusedInputError(msg)
+    return groups[0]
 
 
 def volume_of_readouts(
@@ -127,7 +145,7 @@ def _volume(placed: Placed, header: IsmrmrdHeader, *, name: str, kind: str) -> V
     if slabs > 1:
         msg = f"{name} holds {slabs} slabs of a volume; allowed: one. Split the file."
         raise RefusedInputError(msg)
-    spectrum = placed.samples[0].permute(1, 0, 2, 3)
+    spectrum = placed.samples[0].transpose(0, 1)
     refuse_other_axes(*spectrum.shape[1:], name=name)
     data, said = planes_along_readout(spectrum, name=name)
     kept = asked_matrix(header)[0]
@@ -144,7 +162,7 @@ def _volume(placed: Placed, header: IsmrmrdHeader, *, name: str, kind: str) -> V
         f"{read} positions kept as slices; height is the line, width the partition."
     )
     return Volume(
-        data[first : first + kept].contiguous(),
+        data if kept == read else data[first : first + kept].clone(),  # the rest is let go
         acquired=placed.acquired[:, 0],
         affine=affine,
         noise=placed.noise,

@@ -17,14 +17,17 @@ from medconsist.mri.readers.frames import choose_frame
 from medconsist.mri.readers.volume import as_complex64
 from medconsist.shapes import NoiseSamples
 
-__all__ = ["Placed", "place"]
+__all__ = ["PlaceOptions", "Placed", "frame_count", "place"]
 
 _COUNTERS = "contrast, phase, repetition, set"
+_SAMPLES_AT_ONCE = 2**20  # 8 MiB of readouts beside the grid that they come onto
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
     """Readouts on the grid ``slices coils read line partition``, and the heads behind them.
+
+    In memory the coils of a volume lie behind its readout, so that it splits without a copy.
 
     Examples
     --------
@@ -70,10 +73,7 @@ def place(
     BudgetError
         If the grid claims more than the budget.
     """
-    image = heads.where(heads.role == Role.IMAGE)
-    if not len(image.number):
-        msg = f"{path.name} holds no readout of an image, only {len(heads.number)} others."
-        raise RefusedInputError(msg)
+    image = _of_image(heads, path)
     frames, which = np.unique(image.frames, axis=0, return_inverse=True)
     what = f"by {_COUNTERS}"
     chosen, notes = choose_frame(len(frames), options.frame, what=what, name=path.name)
@@ -83,17 +83,36 @@ def place(
     channels = _channels(image, path.name)
     slices, where = np.unique(image.slice, return_inverse=True)
     lengths, starts, more = _grid(image, encoding, path.name)
-    shape = (len(slices), channels, *lengths[::-1])
+    shape = (len(slices), channels, *lengths)
     check_budget(path, 8 * prod(shape), options.budget_bytes)
     samples, counts = _filled(image, where.reshape(-1), starts, fetch, shape)
     noise, about = _noise(heads, image, counts, fetch, path=path, options=options)
     return Placed(
-        as_complex64(samples.transpose(0, 1, 4, 3, 2), name=path.name),
-        torch.from_numpy(np.ascontiguousarray((counts > 0).transpose(0, 3, 2, 1))),
+        as_complex64(samples, name=path.name),
+        torch.from_numpy(counts > 0),
         noise,
         image,
         (*notes, *said, *more, *_dropped(heads), *_averaged(counts), *about),
     )
+
+
+def frame_count(heads: Acquisitions, *, path: Path) -> int:
+    """Return how many separate images the readouts belong to.
+
+    Raises
+    ------
+    RefusedInputError
+        If there is no readout of an image.
+    """
+    return len(np.unique(_of_image(heads, path).frames, axis=0))
+
+
+def _of_image(heads: Acquisitions, path: Path) -> Acquisitions:
+    image = heads.where(heads.role == Role.IMAGE)
+    if not len(image.number):
+        msg = f"{path.name} holds no readout of an image, only {len(heads.number)} others."
+        raise RefusedInputError(msg)
+    return image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,35 +210,51 @@ def _filled(
     fetch: Fetch,
     shape: tuple[int, ...],
 ) -> tuple[
-    Shaped[np.ndarray, "slices coils partition line read"],
-    Shaped[np.ndarray, "slices partition line read"],
+    Shaped[np.ndarray, "slices coils read line partition"],
+    Shaped[np.ndarray, "slices read line partition"],
 ]:
     """Return mean samples and how many were averaged."""
-    samples = np.zeros(shape, dtype=np.complex64)
+    samples = _empty_grid(shape)
     counts = np.zeros((shape[0], *shape[2:]), dtype=np.uint16)
     for row, block in enumerate(_blocks(image, fetch)):
         start, line, partition = starts[:, row]
         across = slice(start, start + block.shape[1])
-        samples[slices[row], :, partition, line, across] += block
-        counts[slices[row], partition, line, across] += 1
+        samples[slices[row], :, across, line, partition] += block
+        counts[slices[row], across, line, partition] += 1
     if counts.max() > 1:
-        samples /= np.maximum(counts, 1)[:, None]
+        for of_slice, many in zip(samples, counts, strict=True):
+            of_slice /= np.maximum(many, 1)
     return samples, counts
 
 
+def _empty_grid(
+    shape: tuple[int, ...],
+) -> Shaped[np.ndarray, "slices coils read line partition"]:
+    slices, coils, read, lines, partitions = shape
+    if partitions == 1:
+        return np.zeros(shape, dtype=np.complex64)
+    grid = np.zeros((slices, read, coils, lines, partitions), dtype=np.complex64)
+    return grid.swapaxes(1, 2)
+
+
 def _blocks(heads: Acquisitions, fetch: Fetch) -> Iterator[Complex[np.ndarray, "coils samples"]]:
-    """Yield what is kept of each readout."""
-    flat = fetch(heads.number)
+    """Yield what is kept of each readout; some of them are fetched at a time."""
     ends = np.cumsum(heads.channels * heads.length)
-    for row, block in enumerate(np.split(flat, ends[:-1])):
-        both = block.reshape(heads.channels[row], heads.length[row])
-        yield both[:, heads.first[row] : heads.stop[row]]
+    row = 0
+    while row < len(ends):
+        before = ends[row - 1] if row else 0
+        stop = max(row + 1, int(np.searchsorted(ends, before + _SAMPLES_AT_ONCE, side="right")))
+        flat = fetch(heads.number[row:stop])
+        for block in np.split(flat, ends[row : stop - 1] - before):
+            both = block.reshape(heads.channels[row], heads.length[row])
+            yield both[:, heads.first[row] : heads.stop[row]]
+            row += 1
 
 
 def _noise(
     heads: Acquisitions,
     image: Acquisitions,
-    counts: Shaped[np.ndarray, "slices partition line read"],
+    counts: Shaped[np.ndarray, "slices read line partition"],
     fetch: Fetch,
     *,
     path: Path,

@@ -7,17 +7,16 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from medconsist._digests import sha256_of_path
-from medconsist.errors import TruncatedFileError, UnsupportedInputError
-from medconsist.mri.centring import centre_axis
+from medconsist.mri.centring import measured_centring
 from medconsist.mri.formats.cfl import cfl_pair
-from medconsist.mri.formats.files import require_file
-from medconsist.mri.formats.twix_worker import is_twix
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.pattern import describe_pattern
 from medconsist.mri.readers.acquired import acquired_mask, read_mask
+from medconsist.mri.readers.asked import Asked, FirstAxis, refuse_first_axis
 from medconsist.mri.readers.bart_file import read_bart_kspace
 from medconsist.mri.readers.frames import choose_frame
 from medconsist.mri.readers.hdf5_file import read_hdf5_kspace
+from medconsist.mri.readers.kind import KNOWN_KINDS, kind_of
 from medconsist.mri.readers.numpy_file import read_numpy_kspace
 from medconsist.mri.readers.twix import read_twix_kspace
 from medconsist.mri.readers.volume import Volume
@@ -25,27 +24,6 @@ from medconsist.mri.readers.volume import Volume
 __all__ = ["DEFAULT_BUDGET_BYTES", "KNOWN_KINDS", "read_kspace"]
 
 DEFAULT_BUDGET_BYTES = 8 * 2**30
-KNOWN_KINDS = (
-    "NumPy .npy (coils, height, width) or (slices, coils, height, width)",
-    "fastMRI HDF5 .h5 (dataset kspace)",
-    "BART .cfl with .hdr",
-    "ISMRMRD HDF5 .h5 (dataset/data with dataset/xml)",
-    "Siemens twix .dat",
-    "CMRxRecon MATLAB v7.3 .mat (kspace_full, kspace_sub04, kus)",
-    "SKM-TEA HDF5 .h5 (kspace with maps or target)",
-)
-_MAGIC = {
-    b"\x93NUMPY": "npy",
-    b"\x89HDF\r\n\x1a\n": "hdf5",
-    b"MATLAB 7.3 MAT-file": "hdf5",
-    b"MATLAB 5.0 MAT-file": "old MATLAB",
-}
-_LONGEST_MAGIC = max(map(len, _MAGIC))
-_SUFFIXES = {
-    ".npy": "npy",
-    **dict.fromkeys((".h5", ".hdf5", ".mat"), "hdf5"),
-    **dict.fromkeys((".cfl", ".hdr"), "bart"),
-}
 
 
 def read_kspace(
@@ -54,6 +32,7 @@ def read_kspace(
     mask: Path | None = None,
     budget_bytes: int = DEFAULT_BUDGET_BYTES,
     frame: int | None = None,
+    first_axis: FirstAxis | None = None,
 ) -> KSpace:
     """Read Cartesian multi-coil k-space, fully sampled or undersampled.
 
@@ -72,10 +51,16 @@ def read_kspace(
         inferred from its zeros.
     budget_bytes
         Most bytes that a header may claim for its samples; checked before they are read. The
-        whole volume is held in memory, and checking and centring need about as much again.
+        whole volume is held in memory, and centred and transformed there in blocks; files of
+        double precision and NumPy arrays in Fortran's order need a second copy.
     frame
         Which time frame, echo or repetition to read, from 0; a file that holds several must be
         told. Where the layout allows, only that part is read.
+    first_axis
+        What the first axis of a NumPy array of four axes, or of fastMRI's layout, is: ``"slices"``,
+        or ``"readout"``, the frequencies along the readout of a volume, which then are transformed.
+        By default header and energy say it (`split_first_axis`). All other layouts say it
+        themselves.
 
     Returns
     -------
@@ -87,8 +72,8 @@ def read_kspace(
     MissingInputError
         If a file does not exist.
     RefusedInputError
-        If the kind is unknown, values are not finite, all are zero, a mask disagrees, or a frame
-        must be chosen.
+        If the kind is unknown, values are not finite, all are zero, a mask disagrees, a frame must
+        be chosen, or ``first_axis`` must be said, or is said of a layout that says it itself.
     MissingExtraError
         If the kind needs a package that is not installed (Siemens twix: twixtools).
     ShapeError, TruncatedFileError, UnsafeFileError
@@ -104,9 +89,9 @@ def read_kspace(
     >>> tuple(read_kspace(path).data.shape)
     (1, 2, 8, 6)
     """
-    kind = _kind(path)
+    kind = kind_of(path)
     files = cfl_pair(path) if kind == "bart" else (path,)
-    volume = _read(kind, path, budget_bytes=budget_bytes, frame=frame)
+    volume = _read(kind, path, Asked(budget_bytes, frame, first_axis))
     given = None
     if mask is not None:
         given = read_mask(mask, budget_bytes=budget_bytes, frame=frame)
@@ -115,14 +100,17 @@ def read_kspace(
     return _to_kspace(volume, given, source)
 
 
-def _read(kind: str, path: Path, *, budget_bytes: int, frame: int | None) -> Volume:
+def _read(kind: str, path: Path, asked: Asked) -> Volume:
     if kind == "hdf5":
-        return read_hdf5_kspace(path, budget_bytes=budget_bytes, frame=frame)
+        return read_hdf5_kspace(path, asked)
+    if kind == "npy":
+        choose_frame(1, asked.frame, what="one image", name=path.name)
+        return read_numpy_kspace(path, asked)
+    refuse_first_axis(asked, name=path.name)
     if kind == "twix":
-        return read_twix_kspace(path, budget_bytes=budget_bytes, frame=frame)
-    choose_frame(1, frame, what="one image", name=path.name)
-    read = read_numpy_kspace if kind == "npy" else read_bart_kspace
-    return read(path, budget_bytes=budget_bytes)
+        return read_twix_kspace(path, budget_bytes=asked.budget_bytes, frame=asked.frame)
+    choose_frame(1, asked.frame, what="one image", name=path.name)
+    return read_bart_kspace(path, budget_bytes=asked.budget_bytes)
 
 
 def _to_kspace(volume: Volume, given: Bool[Tensor, "..."] | None, source: dict[str, str]) -> KSpace:
@@ -130,11 +118,12 @@ def _to_kspace(volume: Volume, given: Bool[Tensor, "..."] | None, source: dict[s
     data = volume.data
     said: tuple[str, ...] = ()
     for axis, name in ((-2, "height"), (-1, "width")):
-        moved, sentences = centre_axis(data, axis=axis, name=name)
-        if moved is not data:
-            acquired = torch.fft.fftshift(acquired, dim=axis)
-        data = moved
-        said += sentences
+        centring = measured_centring(lambda: data, axis=axis, name=name)
+        if centring.changes:
+            for plane in data:  # in place: the samples are ours, and may fill the memory
+                plane.copy_(centring.apply(plane, axis=axis))
+            acquired = torch.roll(acquired, centring.shift, dims=axis)
+        said += centring.notes
     return KSpace(
         data=data,
         mask=acquired,
@@ -143,34 +132,8 @@ def _to_kspace(volume: Volume, given: Bool[Tensor, "..."] | None, source: dict[s
         noise=volume.noise,
         contrast=volume.contrast,
         field_strength_t=volume.field_strength_t,
+        patient=volume.patient,
         notes=(*volume.notes, *notes, *said, *describe_pattern(acquired)),
         source=source,
         recon_matrix=volume.recon_matrix,
     )
-
-
-def _kind(path: Path) -> str:
-    """Return the key of the reader by content, then by suffix."""
-    if path.suffix in (".cfl", ".hdr") or (not path.exists() and _is_pair(path)):
-        return "bart"
-    require_file(path)
-    with path.open("rb") as file:
-        start = file.read(_LONGEST_MAGIC)
-    kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-    if kind == "old MATLAB":
-        msg = f"{path.name} is a MATLAB 5 file; allowed: version 7.3. Save it with -v7.3."
-        raise UnsupportedInputError(msg)
-    if kind is not None or is_twix(path):
-        return kind or "twix"
-    claimed = _SUFFIXES.get(path.suffix.lower())
-    if claimed is not None and (not start or any(m.startswith(start) for m in _MAGIC)):
-        msg = f"{path.name} ends after {len(start)} bytes; copy the file again."
-        raise TruncatedFileError(msg)
-    known = "; ".join(KNOWN_KINDS)
-    what = f"is named {path.suffix} but does not begin as one" if claimed else "is of unknown kind"
-    msg = f"{path.name} {what}. Known kinds: {known}. Convert the file to one of them."
-    raise UnsupportedInputError(msg)
-
-
-def _is_pair(path: Path) -> bool:
-    return Path(f"{path}.cfl").is_file() or Path(f"{path}.hdr").is_file()

@@ -7,10 +7,11 @@ beside it and are not read. Files carry no geometry.
 
 from medconsist.errors import ShapeError
 from medconsist.mri.formats.foreign_hdf5 import ForeignHdf5
+from medconsist.mri.readers.coils_last import read_coils_last
 from medconsist.mri.readers.frames import choose_frame
-from medconsist.mri.readers.volume import Volume, as_complex64, refuse_other_axes
+from medconsist.mri.readers.volume import Volume
 
-__all__ = ["is_skm_tea", "read_skm_tea"]
+__all__ = ["count_skm_tea", "is_skm_tea", "read_skm_tea"]
 
 _AXES, _ECHO = 5, 3
 _NOTES = (
@@ -25,6 +26,24 @@ def is_skm_tea(file: ForeignHdf5) -> bool:
     return "kspace" in file.datasets and not file.datasets.keys().isdisjoint({"target", "maps"})
 
 
+def count_skm_tea(file: ForeignHdf5) -> int:
+    """Return how many echoes there are.
+
+    Raises
+    ------
+    ShapeError
+        If ``kspace`` has not five axes.
+    """
+    shape = file.datasets["kspace"].shape
+    if len(shape) != _AXES or min(shape) < 1:
+        msg = (
+            f"{file.path.name}: kspace has axes {shape}; allowed: x, ky, kz, echo, coil, none "
+            "empty."
+        )
+        raise ShapeError(msg)
+    return shape[_ECHO]
+
+
 def read_skm_tea(file: ForeignHdf5, *, frame: int | None) -> Volume:
     """Read one echo, as ``slices coils height width``; only its part of the file is read.
 
@@ -35,12 +54,6 @@ def read_skm_tea(file: ForeignHdf5, *, frame: int | None) -> Volume:
     RefusedInputError
         If there are several echoes and none was chosen.
     """
-    name, shape = file.path.name, file.datasets["kspace"].shape
-    if len(shape) != _AXES or min(shape) < 1:
-        msg = f"{name}: kspace has axes {shape}; allowed: x, ky, kz, echo, coil, none empty."
-        raise ShapeError(msg)
-    echo, said = choose_frame(shape[_ECHO], frame, what="echoes", name=name)
-    array = file.read(arrays=("kspace",), picks={"kspace": (_ECHO, echo)}).arrays["kspace"]
-    data = as_complex64(array.transpose(0, 3, 1, 2), name=f"{name}: kspace")
-    refuse_other_axes(*data.shape[1:], name=name)
+    echo, said = choose_frame(count_skm_tea(file), frame, what="echoes", name=file.path.name)
+    data = read_coils_last(file, "kspace", pick=(_ECHO, echo))
     return Volume(data, notes=(*_NOTES, *said))

@@ -4,7 +4,8 @@ Counters and flags as in the measurement data header. The orientation stays unkn
 of Siemens' slice quaternions to the pixel order could not be checked on a scan of known pose.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from medconsist.mri.formats.child import Child, open_in_child
 from medconsist.mri.readers.acquisitions import PLACED, Acquisitions, Encoding, Role
 from medconsist.mri.readers.ismrmrd import volume_of_readouts
 from medconsist.mri.readers.ismrmrd_header import LONGEST_MATRIX, IsmrmrdHeader
-from medconsist.mri.readers.placement import PlaceOptions, place
+from medconsist.mri.readers.placement import PlaceOptions, frame_count, place
 from medconsist.mri.readers.volume import Volume
 
-__all__ = ["read_twix_kspace"]
+__all__ = ["count_twix_frames", "read_twix_kspace"]
 
 _WORKER = "medconsist.mri.formats.twix_worker"
 _IN_PLACE = 2  # ucRefScanMode: reference lines belong to the image
@@ -54,13 +55,7 @@ def read_twix_kspace(path: Path, *, budget_bytes: int, frame: int | None) -> Vol
         If the trajectory is not Cartesian, readouts are reflected (echo planar) or sampled on the
         ramps, or a frame (echo, phase, repetition, set) must be chosen.
     """
-    bound = min(budget_bytes, 16 * path.stat().st_size + 2**28)
-    with open_in_child(_WORKER, path, budget_bytes=bound) as child:
-        opening = {"path": str(path.absolute()), "budget_bytes": bound}
-        said, columns = child.ask(opening)
-        protocols: list[dict[str, float]] = said["protocol"]
-        protocol = protocols[-1]
-        heads = _acquisitions(columns, said["flags"], protocols, path.name)
+    with _opened(path, budget_bytes) as (child, columns, heads, protocol):
         header = _header(protocol)
         image = heads.role == Role.IMAGE
         encoding = Encoding(
@@ -79,6 +74,32 @@ def read_twix_kspace(path: Path, *, budget_bytes: int, frame: int | None) -> Vol
     if len(placed.samples) > 1:
         placed = replace(placed, notes=(*placed.notes, _ORDER))
     return volume_of_readouts(placed, header, name=path.name, kind="Siemens twix")
+
+
+def count_twix_frames(path: Path, *, budget_bytes: int) -> int:
+    """Return how many frames the heads of the last measurement count; no sample is read.
+
+    Raises
+    ------
+    MedconsistError
+        As `read_twix_kspace`, as far as the heads tell.
+    """
+    with _opened(path, budget_bytes) as (_, _, heads, _):
+        return frame_count(heads, path=path)
+
+
+@contextmanager
+def _opened(
+    path: Path, budget_bytes: int
+) -> Iterator[tuple[Child, dict[str, Shaped[np.ndarray, " rows"]], Acquisitions, dict[str, float]]]:
+    """Give the process that holds the file, the columns of its heads, and its last protocol."""
+    bound = min(budget_bytes, 16 * path.stat().st_size + 2**28)
+    with open_in_child(_WORKER, path, budget_bytes=bound) as child:
+        opening = {"path": str(path.absolute()), "budget_bytes": bound}
+        said, columns = child.ask(opening)
+        protocols: list[dict[str, float]] = said["protocol"]
+        heads = _acquisitions(columns, said["flags"], protocols, path.name)
+        yield child, columns, heads, protocols[-1]
 
 
 def _fetch(

@@ -37,12 +37,15 @@ class Volume:
     voxel_size_mm: tuple[float | None, float | None, float | None] = (None, None, None)
     contrast: str | None = None
     field_strength_t: float | None = None
+    patient: str | None = None
     recon_matrix: tuple[int | None, int | None] = (None, None)
     notes: tuple[str, ...] = field(default=())
 
 
 def as_complex64(array: Shaped[np.ndarray, "..."], *, name: str) -> Complex[Tensor, "..."]:
     """Return the array as complex64, or refuse it: nothing overflows or vanishes unseen.
+
+    An array that is complex64 already is not copied, whatever its strides.
 
     Parameters
     ----------
@@ -62,8 +65,8 @@ def as_complex64(array: Shaped[np.ndarray, "..."], *, name: str) -> Complex[Tens
             "images and integer data cannot be reconstructed; export complex k-space."
         )
         raise RefusedInputError(msg)
-    finite = np.isfinite(array)
-    if not finite.all():
+    if not _is_finite(array):
+        finite = np.isfinite(array)
         first = np.unravel_index(int(np.argmin(finite)), finite.shape)
         msg = (
             f"{name} holds {int((~finite).sum())} samples that are NaN or infinite (first at index "
@@ -71,7 +74,7 @@ def as_complex64(array: Shaped[np.ndarray, "..."], *, name: str) -> Complex[Tens
         )
         raise RefusedInputError(msg)
     if array.dtype == np.complex64:
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(array)
     with np.errstate(over="ignore", under="ignore"):
         single = array.astype(np.complex64)
     if not np.isfinite(single).all() or np.count_nonzero(single) != np.count_nonzero(array):
@@ -81,6 +84,14 @@ def as_complex64(array: Shaped[np.ndarray, "..."], *, name: str) -> Complex[Tens
         )
         raise RefusedInputError(msg)
     return torch.from_numpy(np.ascontiguousarray(single))
+
+
+def _is_finite(array: Shaped[np.ndarray, "..."]) -> bool:
+    """Tell whether all values are finite, row by row: a mask of a whole volume is an eighth."""
+    rows = array if array.ndim > 1 else array[None]
+    while rows.ndim > 2 and len(rows) == 1:
+        rows = rows[0]
+    return all(bool(np.isfinite(row).all()) for row in rows)
 
 
 def as_mask(array: Shaped[np.ndarray, "..."], *, name: str) -> Bool[Tensor, "..."]:

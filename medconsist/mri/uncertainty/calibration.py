@@ -16,9 +16,10 @@ from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.metrics.conformal_bound import conformal_bound, risk_bound
 from medconsist.mri.uncertainty.scan_conformal import scan_score
 
-__all__ = ["Calibration", "Promise", "Wanted", "calibrate", "read_calibration"]
+__all__ = ["VALIDITY", "Calibration", "Promise", "Wanted", "calibrate", "read_calibration"]
 
 Promise = Literal["scans", "pixels"]
+VALIDITY = "valid under exchangeability only"
 _MOST_BYTES = 2**26
 
 
@@ -74,7 +75,7 @@ class Calibration(Record):
     promise, alpha, share
         See `Wanted`.
     factor
-        Positive; half-widths are ``factor * u``.
+        At least 0; half-widths are ``factor * u``.
     n
         Calibration scans.
     scans
@@ -82,7 +83,7 @@ class Calibration(Record):
     settings
         What decides image and heuristic: method, preparation, kind of uncertainty.
     validity
-        Under what the promise holds.
+        Under what the promise holds, and of what kind the scans were.
 
     Examples
     --------
@@ -103,7 +104,7 @@ class Calibration(Record):
     n: int = Field(ge=1)
     scans: tuple[str, ...]
     settings: dict[str, JsonValue]
-    validity: str = "valid under exchangeability only"
+    validity: str = VALIDITY
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Calibration":
@@ -125,12 +126,12 @@ class Calibration(Record):
         if self.promise == "pixels":
             meant = (
                 "the expected share of the object's pixels whose magnitude is off by more is at "
-                f"most {self.alpha:.0%}"
+                f"most {_percent(self.alpha)}"
             )
         else:
             meant = (
-                f"with probability {1 - self.alpha:.0%} over scans, at least "
-                f"{1 - self.share:.0%} of the object's pixels are off by no more"
+                f"with probability {_percent(1 - self.alpha)} over calibration and new scan, at "
+                f"least {_percent(1 - self.share)} of the object's pixels are off by no more"
             )
         return f"half-width of an interval by {self.n} calibration scans: {meant}; {self.validity}"
 
@@ -162,6 +163,7 @@ def calibrate(
     *,
     scans: Sequence[str],
     settings: Mapping[str, Any],
+    validity: str = VALIDITY,
 ) -> Calibration:
     """Return the record of a calibration.
 
@@ -176,6 +178,8 @@ def calibrate(
         Names of the scans, in the same order.
     settings
         What decides image and heuristic, as JSON values.
+    validity
+        Under what the promise holds, in words.
 
     Raises
     ------
@@ -199,9 +203,14 @@ def calibrate(
         "n": len(ratios),
         "scans": tuple(scans),
         "settings": plain_json(settings, "settings"),
-        "validity": Calibration.model_fields["validity"].default,
+        "validity": validity,
     }
     return make_record(Calibration, id=sha256_of_bytes(canonical_json(values)), **values)
+
+
+def _percent(share: float) -> str:
+    """Return all digits: .975 is no 98 %."""
+    return f"{100 * share:.10g}%"
 
 
 def read_calibration(path: Path) -> Calibration:

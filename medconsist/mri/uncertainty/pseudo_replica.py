@@ -6,9 +6,10 @@ import torch
 from torch import Generator
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import Method
 from medconsist.mri.uncertainty.running_spread import RunningSpread, Spread
+from medconsist.mri.volumes.replayed_draws import gaussian_noise
+from medconsist.mri.volumes.volume import Measured
 
 __all__ = ["LEAST_REPLICAS", "replica_spread"]
 
@@ -17,7 +18,7 @@ LEAST_REPLICAS = 2
 
 @torch.no_grad()
 def replica_spread(
-    method: Method, measurement: Measurement, *, replicas: int, generator: Generator
+    method: Method, measurement: Measured, *, replicas: int, generator: Generator
 ) -> Spread:
     r"""Return the spread of the images of samples to which white noise was added.
 
@@ -61,12 +62,15 @@ def replica_spread(
     if not 0 < measurement.sigma < math.inf:
         msg = f"the noise level is {measurement.sigma}; replicas need a positive, finite one."
         raise RefusedInputError(msg)
-    fixed, samples = method.fixed(measurement), measurement.samples
-    spread = RunningSpread()
-    for _ in range(replicas):
-        noise = torch.randn(
-            samples.shape, dtype=samples.dtype, generator=generator, device=generator.device
-        )
-        noisy = samples + measurement.sigma * noise.to(samples.device)
-        spread.add(fixed(measurement.with_samples(noisy)))
-    return spread.result()
+    fixed, sigma = method.fixed(measurement), measurement.sigma
+    noises = gaussian_noise(
+        measurement.samples.shape, measurement.parts, count=replicas, generator=generator
+    )
+    found = []
+    for (_, slab), drawn in zip(measurement.slabs("replicas"), noises, strict=True):
+        spread = RunningSpread()
+        for noise in drawn:
+            noisy = slab.samples + sigma * noise.to(slab.samples)
+            spread.add(fixed(slab.with_samples(noisy)))
+        found.append(spread.result())
+    return Spread.of_slabs(found)

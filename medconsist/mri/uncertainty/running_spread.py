@@ -1,6 +1,7 @@
 """Mean and standard deviation of images that come one by one, in the memory of a few."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,15 @@ class Spread:
     complex: RealImages
     mean: ComplexImages
     n: int
+
+    @classmethod
+    def of_slabs(cls, slabs: Sequence["Spread"]) -> "Spread":
+        """Return the spread of a volume from those of its slabs, of as many images each."""
+        magnitude, parts, mean = (
+            torch.cat([getattr(slab, name) for slab in slabs])
+            for name in ("magnitude", "complex", "mean")
+        )
+        return cls(magnitude, parts, mean, slabs[0].n)
 
     @property
     def relative_error(self) -> float:

@@ -70,6 +70,11 @@ def error_ratios(
         Magnitude, on the same grid and in the same units.
     spread
         The heuristic, in the units of the image; see `raised`.
+
+    Raises
+    ------
+    ShapeError, RefusedInputError
+        As `raised`; or the reference does not fit, or is not finite.
     """
     if reference.shape != image.shape:
         msg = (
@@ -77,7 +82,11 @@ def error_ratios(
             "the reference of this scan."
         )
         raise ShapeError(msg)
-    error = (image.abs() - reference).abs() / raised(spread, image)
+    error = (image.abs() - reference).abs()
+    if not bool(error.isfinite().all()):
+        msg = "image or reference is not finite at some pixel, which no factor covers; mend it."
+        raise RefusedInputError(msg)
+    error = error / raised(spread, image)
     return error[object_mask(image + 0j)].sort().values
 
 
@@ -101,7 +110,7 @@ def scan_score(ratios: Float[Tensor, " pixels"], *, share: float) -> float:
     if not 0 <= share < 1 or len(ratios) == 0:
         msg = f"got share {share} and {len(ratios)} pixels; allowed: 0 <= share < 1, 1 or more."
         raise RefusedInputError(msg)
-    place = math.ceil((1 - share) * len(ratios) - 1e-9)  # .9 * 10 may be 9.000000000000002
+    place = math.ceil((1 - share) * len(ratios) - 1e-9)  # .56 * 25 is 14.000000000000002
     return float(ratios.sort().values[max(place, 1) - 1])
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from medconsist.mri.prepare import Prepared
+from medconsist.mri.prepare import PreparedVolume
 from medconsist.mri.shown_first import LEARNED_ROLE, Judged, Solved
 from medconsist.mri.uncertainty.settings import Uncertainty, deciding_settings
 from medconsist.shapes import RealImages
@@ -46,7 +46,11 @@ class ScanMap:
 
 
 def refuse_other_calibration(
-    wanted: Uncertainty | None, config: dict[str, Any], prepared: Prepared, *, maps_given: bool
+    wanted: Uncertainty | None,
+    config: dict[str, Any],
+    prepared: PreparedVolume,
+    *,
+    maps_given: bool,
 ) -> None:
     """Refuse a calibration of another method, preparation or source of the noise level.
 
@@ -62,7 +66,7 @@ def refuse_other_calibration(
 
 
 def scan_map(
-    wanted: Uncertainty, prepared: Prepared, asked: Solved, judged: Judged, *, seed: int
+    wanted: Uncertainty, prepared: PreparedVolume, asked: Solved, judged: Judged, *, seed: int
 ) -> ScanMap:
     """Return the map of the method that was asked for, also where its image is shown second.
 

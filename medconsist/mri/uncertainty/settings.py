@@ -7,7 +7,6 @@ from typing import Any, Literal, get_args
 from torch import Generator
 
 from medconsist.errors import RefusedInputError
-from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.sample_splits import SplitConfig
 from medconsist.mri.methods import Method
 from medconsist.mri.uncertainty.calibration import Calibration
@@ -15,6 +14,7 @@ from medconsist.mri.uncertainty.pseudo_replica import LEAST_REPLICAS, replica_sp
 from medconsist.mri.uncertainty.scan_conformal import half_width
 from medconsist.mri.uncertainty.split_ensemble import split_spread
 from medconsist.mri.uncertainty.step_spread import steps_of_method
+from medconsist.mri.volumes.volume import Measured
 from medconsist.shapes import ComplexImages, RealImages
 
 __all__ = ["Kind", "Uncertainty", "deciding_settings"]
@@ -83,7 +83,7 @@ class Uncertainty:
         }
 
     def heuristic(
-        self, method: Method, measurement: Measurement, *, calibration: int, generator: Generator
+        self, method: Method, measurement: Measured, *, calibration: int, generator: Generator
     ) -> RealImages:
         """Return the map before calibration, in the units of the samples.
 
@@ -156,4 +156,6 @@ def deciding_settings(
         "uncertainty": kind,
         "maps_given": maps_given,
         "noise_from": noise_from,
+        # maps of another frame are of no sample of this one
+        **{name: config[name] for name in ("maps_frame",) if name in config},
     }

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medconsist import SIMULATED_NOTE
 from medconsist._digests import canonical_json
 from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.mri.settings import KIND
 from medconsist.mri.shown_first import LEARNED_ROLE
-from medconsist.mri.uncertainty.calibration import Calibration, Wanted, calibrate
+from medconsist.mri.uncertainty.calibration import VALIDITY, Calibration, Wanted, calibrate
 from medconsist.mri.uncertainty.scan_conformal import error_ratios
 from medconsist.mri.uncertainty.scan_map import ROLES
 from medconsist.mri.uncertainty.settings import deciding_settings
@@ -19,6 +20,9 @@ from medconsist.results.store import ResultStore, StoredResult
 
 __all__ = ["calibrate_study"]
 
+_SIMULATED = (
+    f"{VALIDITY}, and {{n}} of them are scans of this simulator: it promises nothing of a real scan"
+)
 _IMAGES = dict(zip(ROLES, ("reconstruction", LEARNED_ROLE), strict=True))
 
 
@@ -29,6 +33,7 @@ class _Found:
     ratios: list[Tensor] = field(default_factory=list)
     scans: list[str] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
+    simulated: int = 0
     settings: dict[str, Any] | None = None
 
 
@@ -36,7 +41,8 @@ def calibrate_study(root: Path, study: str, wanted: Wanted) -> Calibration:
     """Return the calibration of the current results of a study that hold map and reference.
 
     One scan a patient: two of one patient are more alike than those of two, and exchangeable with
-    nobody's. Results without a reference or a map are left out.
+    nobody's. Results without a reference or a map are left out. References are of simulated scans
+    as long as no reader brings another; the record then says so.
 
     Parameters
     ----------
@@ -69,7 +75,10 @@ def calibrate_study(root: Path, study: str, wanted: Wanted) -> Calibration:
             "Reconstruct scans that carry a reference with --uncertainty replica, splits or steps."
         )
         raise RefusedInputError(msg)
-    return calibrate(found.ratios, wanted, scans=found.scans, settings=found.settings)
+    validity = _SIMULATED.format(n=found.simulated) if found.simulated else VALIDITY
+    return calibrate(
+        found.ratios, wanted, scans=found.scans, settings=found.settings, validity=validity
+    )
 
 
 def _count(stored: StoredResult, case: str, found: _Found) -> None:
@@ -97,6 +106,7 @@ def _count(stored: StoredResult, case: str, found: _Found) -> None:
     found.ratios.append(error_ratios(image, reference, spread).double())
     found.scans.append(f"{case}/{result.key}")
     found.patients.add(patient)
+    found.simulated += SIMULATED_NOTE in result.notes
     found.settings = settings
 
 

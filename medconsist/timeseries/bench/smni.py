@@ -31,11 +31,9 @@ killed goes on. A method that diverges or is refused has no figures, and misses 
 """
 
 import logging
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -48,6 +46,7 @@ import numpy.typing as npt
 import torch
 
 from medconsist._digests import canonical_json, sha256_of_bytes
+from medconsist.batch.worker_pool import worker_pool
 from medconsist.errors import ConvergenceError, RefusedInputError
 from medconsist.results.bench import BenchReport, BenchTable, real_data
 from medconsist.timeseries.audit.leakage import LeakageSettings, leakage
@@ -341,17 +340,9 @@ def _leaked(raw: WindowSet, seed: int) -> BenchTable:
 def _each(task: _Task) -> dict[str, tuple[BenchTable, float]]:
     """Return the rows and the core-seconds of each method, from several processes."""
     methods = task.sizes.methods
-    if task.sizes.workers == 1:
-        return {method: _judged(task, method) for method in methods}
-    # spawned, as torch's threads do not survive a fork
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        task.sizes.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        started = {pool.submit(_judged, task, method): method for method in methods}
-        for done in as_completed(started):
-            logger.info("%s: %.0f core-seconds", started[done], done.result()[1])
-    return {method: one.result() for one, method in started.items()}
+    with worker_pool(task.sizes.workers) as run:
+        found = run("methods", partial(_judged, task), methods)
+    return dict(zip(methods, found, strict=True))
 
 
 def _judged(task: _Task, method: str) -> tuple[BenchTable, float]:

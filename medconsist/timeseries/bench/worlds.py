@@ -28,14 +28,11 @@ patient were copied into a training patient.
 """
 
 import logging
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
-
+from medconsist.batch.worker_pool import worker_pool
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.report import exact_binomial_interval
 from medconsist.results.bench import BenchReport, BenchRow, BenchTable, Target
@@ -174,14 +171,8 @@ def _contrasts(cell: str) -> list[Contrast]:
 def _each_draw(sizes: Sizes) -> list[Figures]:
     """Return the figures of every draw, from several processes where asked for."""
     of_draw = partial(draw_figures, patients=sizes.patients, budget=sizes.budget)
-    if sizes.workers == 1:
-        return [of_draw(draw) for draw in sizes.numbers]
-    # spawned, as torch's threads do not survive a fork
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        sizes.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        return list(pool.map(of_draw, sizes.numbers))
+    with worker_pool(sizes.workers) as run:
+        return run("draws", of_draw, list(sizes.numbers))
 
 
 def _of_cell(figures: Figures, cell: str) -> Figures:

@@ -17,10 +17,8 @@ above 0. All other rows describe.
 """
 
 import logging
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,6 +31,7 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Generator
 
+from medconsist.batch.worker_pool import worker_pool
 from medconsist.errors import RefusedInputError
 from medconsist.manifests.cases import CaseRow
 from medconsist.metrics.classification import area_under_roc
@@ -178,14 +177,8 @@ def run_bench(*, data: Path | None = None, sizes: Sizes | None = None) -> BenchR
 
 def _both(of_half: Callable[[str], _Answer], sizes: Sizes) -> list[_Answer]:
     """Return the answers of both halves, from two processes where asked for."""
-    if sizes.workers == 1:
-        return [of_half(half) for half in _HALVES]
-    # spawned, as torch's threads do not survive a fork
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        sizes.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        return list(pool.map(of_half, _HALVES))
+    with worker_pool(sizes.workers) as run:
+        return run("halves", of_half, _HALVES)
 
 
 def _make_half(

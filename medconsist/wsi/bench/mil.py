@@ -29,10 +29,8 @@ v2. Table c takes one seed of each draw for the same reason.
 """
 
 import logging
-import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -44,6 +42,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from medconsist.batch.worker_pool import worker_pool
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.classification import area_under_roc
 from medconsist.results.bench import BenchReport, BenchTable
@@ -249,14 +248,8 @@ def _site_contrasts(fixed: str, sizes: Sizes) -> list[Contrast]:
 
 def _each_draw(of_draw: Callable[[int], Figures], sizes: Sizes) -> list[Figures]:
     """Return the figures of every draw, from several processes where asked for."""
-    if sizes.workers == 1:
-        return [of_draw(draw) for draw in sizes.numbers]
-    # spawned, as torch's threads do not survive a fork
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        sizes.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        return list(pool.map(of_draw, sizes.numbers))
+    with worker_pool(sizes.workers) as run:
+        return run("draws", of_draw, list(sizes.numbers))
 
 
 @dataclass(frozen=True, eq=False)

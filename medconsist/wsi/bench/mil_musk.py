@@ -15,17 +15,16 @@ bags. No published value stands beside: those are of other folds and other train
 """
 
 import logging
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
+from medconsist.batch.worker_pool import worker_pool
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.power import smallest_fold_difference
 from medconsist.metrics.repeated_folds import FoldScores, corrected_interval, corrected_test
@@ -162,14 +161,8 @@ def run_bench(
 
 
 def _each(work: Callable[[int], _Folds], sizes: Sizes) -> list[_Folds]:
-    if sizes.workers == 1:
-        return [work(repeat) for repeat in range(sizes.repeats)]
-    # spawned, as torch's threads do not survive a fork
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        sizes.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        return list(pool.map(work, range(sizes.repeats)))
+    with worker_pool(sizes.workers) as run:
+        return run("repeats", work, range(sizes.repeats))
 
 
 def _accuracies(cohort: Cohort, repeat: int, *, seed: int, sizes: Sizes) -> _Folds:

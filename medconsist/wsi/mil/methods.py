@@ -27,7 +27,8 @@ from medconsist.wsi.mil.models.base import MilSize
 from medconsist.wsi.mil.models.choice import MODELS, architecture_of, model_from
 from medconsist.wsi.mil.objective import MilObjective, Sampling
 
-__all__ = ["METHODS", "MethodChoice", "TrainedModel", "load_model", "train_method", "wait_for_all"]
+__all__ = ["METHODS", "WEIGHTS_NAME", "MethodChoice", "TrainedModel", "load_model", "train_method"]
+__all__ += ["wait_for_all"]
 
 METHODS = ("probe", *MODELS, "panther", "ins", "ins-published", "mhim", "mhim-ins")
 WEIGHTS_NAME = "model.safetensors"

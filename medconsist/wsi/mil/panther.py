@@ -277,7 +277,9 @@ def fit_prototypes(
     cluster = require("sklearn.cluster", extra="wsi")
     make = cluster.KMeans if kind == "kmeans" else cluster.MiniBatchKMeans
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
-    found = make(components, n_init=_RUNS, random_state=seed).fit(rows.numpy())
+    # threads add in the order in which they come: one alone gives a seed the same bits each time
+    with require("threadpoolctl", extra="wsi").threadpool_limits(1):
+        found = make(components, n_init=_RUNS, random_state=seed).fit(rows.numpy())
     return torch.as_tensor(found.cluster_centers_, dtype=torch.float32)
 
 

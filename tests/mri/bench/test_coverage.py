@@ -1,12 +1,14 @@
 """The bench of coverage at a tiny size: what is drawn, and what the table holds."""
 
+import numpy as np
 import pytest
 import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.metrics.conformal_bound import coverage_test
-from medconsist.mri.bench.coverage import ALPHA, Sizes, run_bench
-from medconsist.mri.bench.coverage_scans import BASE, SHIFTS, Kind, scored_scans
+from medconsist.mri.bench import coverage
+from medconsist.mri.bench.coverage import ALPHA, LEFT_OUT, Sizes, run_bench
+from medconsist.mri.bench.coverage_scans import BASE, SHIFTS, Kind, Scored, scored_scans
 from tests.mri.tiny_network import write_network
 
 
@@ -44,6 +46,30 @@ def test_the_table_holds_target_promise_and_loss(kind: Kind) -> None:
         assert values[cell, "mean share of uncovered pixels, by risk control"].baseline == ALPHA
     assert values["cost", "spent in all, core-seconds"].n == 40 + 2 * len(SHIFTS)
     assert torch.is_grad_enabled()
+
+
+def scored(level: int, *, contrast: str = "FLAIR", cell: str = BASE) -> Scored:
+    """Return a scan of that score, half of whose pixels have no error."""
+    ratios = np.array([0] * 5 + [level] * 5, dtype=np.float32)
+    return Scored(
+        cell=cell, contrast=contrast, ratios=ratios, flat_score=0.0, width=0.1, core_seconds=0.1
+    )
+
+
+def test_factors_are_of_the_calibration_scans_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores 1 to 20 calibrate: 19 for scans, and 18 leaves (2 * .5 + 1) / 21 of the pixels."""
+    calibration = [[scored(n, contrast=LEFT_OUT if n > 18 else "FLAIR")] for n in range(1, 21)]
+    shifted = [[scored(19), *(scored(20, cell=cell) for cell in SHIFTS)] for _ in range(2)]
+    test = [*shifted, *([scored(19, contrast=LEFT_OUT)] for _ in range(11))]
+    test += [[scored(20)] for _ in range(7)]
+    monkeypatch.setattr(coverage, "_each_scan", lambda _: calibration + test)
+    report = run_bench(sizes=Sizes(scans=20, shifted=2, workers=1))
+    values = {(row.case, row.metric): row.value for row in report.rows}
+    assert values[BASE, "scans with 90% of the pixels covered"] == 13 / 20
+    assert values[BASE, "mean share of uncovered pixels, by risk control"] == 0.5
+    assert {values[cell, "coverage lost (paired)"] for cell in SHIFTS} == {1.0}
+    # without the two of the contrast the factor is 18
+    assert values[f"{LEFT_OUT}, calibrated without it", "coverage lost (paired)"] == 1.0
 
 
 def test_a_bench_that_could_not_calibrate_is_refused() -> None:

@@ -9,10 +9,10 @@ from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.mri.bench.real import CLASSICAL, REAL_SLICE, one_draw
 from medconsist.mri.bench.real_learned import network_methods, real_learned_table, run_bench
 from medconsist.mri.cirim.config import CirimConfig
-from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.zero_shot import AdaptedMethod, ZeroShot, ZeroShotMethod
 from medconsist.mri.prepare import prepare
 from medconsist.mri.readers import read_kspace
+from medconsist.mri.volumes.volume import Measured
 
 TINY = CirimConfig(cascades=1, steps=1, features=2, consistency="explicit")
 
@@ -22,7 +22,7 @@ class Counting(ZeroShotMethod):
 
     seen: list[torch.Tensor] = []  # noqa: RUF012  a frozen dataclass takes no other
 
-    def fixed(self, measurement: Measurement) -> AdaptedMethod:
+    def fixed(self, measurement: Measured) -> AdaptedMethod:
         self.seen.append(measurement.mask)
         return super().fixed(measurement)
 

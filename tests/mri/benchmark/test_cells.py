@@ -10,7 +10,7 @@ from medconsist.mri.sampling_masks import effective_acceleration
 
 def test_names_are_unique_and_the_cells_of_training_come_first() -> None:
     names = [cell.name for cell in cells_of(128)]
-    assert len(set(names)) == len(names) == 23
+    assert len(set(names)) == len(names) == 25
     assert tuple(names[:4]) == MAIN
 
 
@@ -58,8 +58,8 @@ def test_the_dose_begins_with_a_cell_of_training() -> None:
 
 def test_scans_of_one_kind_are_drawn_once() -> None:
     kinds = kinds_of(cells_of(128))
-    assert len(kinds) == 6
-    assert sum(len(cells) for cells in kinds.values()) == 23
+    assert len(kinds) == 7
+    assert sum(len(cells) for cells in kinds.values()) == 25
 
 
 def test_two_axes_of_dose_are_found() -> None:

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from medconsist.errors import RefusedInputError
 from medconsist.mri.bench.learned.scans import DrawnScan, SliceKind, draw_scan
 from medconsist.mri.bench.learned.scores import Draws
+from medconsist.mri.benchmark import lesions
 from medconsist.mri.benchmark.cells import ShiftedCell
 from medconsist.mri.benchmark.evaluation import measured_with_error
 from medconsist.mri.benchmark.insertion import (
@@ -24,11 +25,12 @@ from medconsist.mri.benchmark.insertion import (
     insert,
 )
 from medconsist.mri.benchmark.insertion_plan import InsertionPlan, LesionKind
-from medconsist.mri.benchmark.lesions import lesion_rows, lesion_table, lesions_of_scan
+from medconsist.mri.benchmark.lesions import Methods, lesion_rows, lesions_of_scan
 from medconsist.mri.benchmark.map_error import MapError
 from medconsist.mri.forward import Measurement
 from medconsist.mri.methods import CgSense, Zerofilled
 from medconsist.mri.sampling_masks import Gaussian2D
+from medconsist.mri.volumes.volume import Measured as MeasuredOrVolume
 from medconsist.results.bench import BenchTable
 
 KIND = SliceKind(contrast="T1w", coils=4, size=64)
@@ -36,6 +38,16 @@ CELL = ShiftedCell(name="2-D 4x", kind=Gaussian2D(acceleration=4, center=(12, 12
 SMALL, BRIGHT = LesionKind(0.10, 2.5), LesionKind(0.80, 4.0)
 PLAN = InsertionPlan(kinds=(SMALL, BRIGHT), spacing_px=12, margin_px=5, channels=3, first=0.05)
 DRAWS = Draws(role="test", count=4)
+
+
+def lesion_table(
+    methods: Methods, cells: tuple[ShiftedCell, ...], draws: Draws, *, plan: InsertionPlan
+) -> BenchTable:
+    found = [
+        lesions_of_scan(methods, cells, number, draws=draws, plan=plan)
+        for number in range(draws.count)
+    ]
+    return lesion_rows(found, plan, seed=draws.series)
 
 
 def everything(shape: tuple[int, int], _: Generator) -> Tensor:
@@ -173,11 +185,11 @@ def insert_again(made: Insertion, plan: InsertionPlan) -> Insertion:
 
 
 def test_a_method_is_fixed_to_the_samples_without_lesions(made: Insertion) -> None:
-    asked = list[Measurement]()
+    asked = list[MeasuredOrVolume]()
 
     @dataclass(frozen=True)
     class Fixing(Zerofilled):
-        def fixed(self, measurement: Measurement) -> Zerofilled:
+        def fixed(self, measurement: MeasuredOrVolume) -> Zerofilled:
             asked.append(measurement)
             return Zerofilled()
 
@@ -213,6 +225,31 @@ def test_a_scan_can_be_kept_as_json_and_its_cells_share_sites() -> None:
     four, other = (LesionFigures(**kept[name]["zerofilled"]) for name in (CELL.name, eight.name))
     # relative to the intensity, the anatomy at the same sites is the same but for rounding
     torch.testing.assert_close(torch.tensor(four.anatomy), torch.tensor(other.anatomy))
+
+
+def test_the_other_noise_does_not_come_from_the_stream_of_the_masks(scan: DrawnScan) -> None:
+    # torch takes the lower 32 bits: a seed that lies 2^32 above is the same one
+    streams = (Generator().manual_seed(scan.mask_seed), lesions._apart(scan.mask_seed))
+    first, other = (torch.rand(8, generator=one) for one in streams)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.rand(8, generator=lesions._apart(scan.mask_seed)), other)
+
+
+def test_an_observer_that_finds_little_has_no_interval(table: BenchTable) -> None:
+    observed = [
+        row
+        for row in table.rows
+        if row.metric.startswith("observer") and "no lesion" not in row.case
+    ]
+    found = {(row.case, row.metric): row.value for row in observed}
+    alone = [row for row in observed if " less " not in row.case]
+    faint = {row.case for row in alone if found[row.case, "observer d'"] < 1}
+    assert 0 < len(faint) < len({row.case for row in alone})
+    for row in alone:
+        if row.metric == "observer d'":
+            assert (row.ci_low is None) == (row.case in faint)
+        elif row.metric == "observer AUC" and row.case in faint:
+            assert row.ci_low is None
 
 
 def test_rows_say_what_was_found_and_what_was_not(table: BenchTable) -> None:

@@ -54,6 +54,14 @@ def test_labels_make_the_contrast_shift(source: ManifestScans) -> None:
         assert source.count("test", cell.scans) == 2
 
 
+def test_no_contrast_is_singled_out_where_no_test_scan_has_it(source: ManifestScans) -> None:
+    flair = tuple(row for row in source.rows["test"] if row.label == "FLAIR")
+    other = replace(source, rows=dict(source.rows) | {"test": flair})
+    assert {cell.scans.contrast for cell in other.cells} == {None}
+    assert other._trained_on is None  # training takes all, not T1w alone
+    assert source._trained_on == "T1w"
+
+
 def test_networks_learn_from_t1w_slices_alone(source: ManifestScans, tmp_path: Path) -> None:
     pool = source.pool("training", tmp_path)
     patients = {row.patient for row in source.rows["training"]}

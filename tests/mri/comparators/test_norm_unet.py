@@ -65,10 +65,28 @@ def test_an_empty_image_stays_empty_and_has_a_gradient(generator: torch.Generato
     assert x.grad.isfinite().all()
 
 
-def test_halving_is_by_the_average_and_features_double() -> None:
+@pytest.mark.parametrize("adds", [False, True])
+def test_the_u_net_is_its_formula(generator: torch.Generator, *, adds: bool) -> None:
+    """Two halvings of a plane that is padded by 1, 1 and 1, 2 pixels; one complex channel."""
+    unet = NormUnet(1, 1, features=3, pools=2, adds=adds, generator=generator)
+    x = 3 * images(generator, 2, 1, 10, 13) + (2 - 1j)
+    parts = torch.cat([x.real, x.imag], 1)
+    spread, mean = torch.std_mean(parts, dim=(2, 3), keepdim=True)
+    padded = torch.zeros(2, 2, 12, 16)
+    padded[..., 1:11, 1:14] = (parts - mean) / spread
+    fine = unet.first(padded)
+    middle = unet.down[0](fine.unflatten(3, (8, 2)).unflatten(2, (6, 2)).mean((3, 5)))
+    coarse = unet.down[1](middle.unflatten(3, (4, 2)).unflatten(2, (3, 2)).mean((3, 5)))
+    middle = unet.up[0](torch.cat([unet.enlarge[0](coarse), middle], 1))
+    fine = unet.up[1](torch.cat([unet.enlarge[1](middle), fine], 1))
+    made = unet.head(fine)[..., 1:11, 1:14] * spread + (0 if adds else mean)
+    wanted = torch.complex(made[:, :1], made[:, 1:])
+    torch.testing.assert_close(unet(x), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_features_double_at_each_halving() -> None:
     unet = NormUnet(1, 1, features=4, pools=3)
     widths = [
         module.out_channels for module in unet.down.modules() if isinstance(module, nn.Conv2d)
     ]
     assert widths == [8, 8, 16, 16, 32, 32]
-    assert not any(isinstance(module, nn.MaxPool2d) for module in unet.modules())

@@ -97,6 +97,10 @@ def test_without_a_calibration_region_learnt_maps_are_refused(generator: torch.G
     scan.mask[1, 9, 10] = False
     with pytest.raises(CalibrationError, match=r"centre of 4 x 4 samples, which the mask of slice"):
         VarNet(LEARNT, generator=generator)(*arguments(scan))
+    scan.mask[:] = False
+    scan.mask[:, :, 9:12] = True
+    with pytest.raises(CalibrationError, match="the mask of slice 0 has not"):
+        VarNet(LEARNT, generator=generator)(*arguments(scan))
 
 
 def test_images_of_learnt_maps_are_those_of_the_given_maps(generator: torch.Generator) -> None:

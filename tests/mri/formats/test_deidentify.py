@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from pydicom.uid import UID
 
-from medconsist.errors import RefusedInputError
+from medconsist.errors import CorruptInputError, RefusedInputError
 from medconsist.mri.formats.deidentify import (
     Belonging,
     belonging_of_result,
@@ -33,6 +33,13 @@ def reference(tmp_path: Path) -> DicomSeries:
         block = dataset.private_block(0x0029, "VENDOR", create=True)
         block.add_new(0x10, "LO", "private Jane Doe")
     return read_dicom_series(write_series(tmp_path / "reference", datasets))
+
+
+def unchecked(word: str, value: str) -> Any:
+    """Return an attribute as damaged files have them."""
+    tag = pydicom.tag.Tag(word)
+    kind = pydicom.datadict.dictionary_VR(tag)
+    return pydicom.DataElement(tag, kind, value, validation_mode=pydicom.config.IGNORE)
 
 
 def written(path: Path, belonging: Belonging) -> Any:
@@ -81,6 +88,17 @@ def test_replaced_uids_agree_with_each_other_in_every_export(
     assert objects == [derived_uid("replaced", one.sop_instance) for one in reference.instances]
 
 
+def test_references_without_a_frame_of_reference_share_none(reference: DicomSeries) -> None:
+    del reference.header.FrameOfReferenceUID
+    found = {with_identity(reference).frame_of_reference}
+    found.add(without_identity(reference, patient="p-1").frame_of_reference)
+    reference.header.StudyInstanceUID = "1.2.3"
+    found.add(without_identity(reference, patient="p-1").frame_of_reference)
+    # The first two are of one study, where nothing else is known.
+    assert len(found) == 2
+    assert all(UID(uid).is_valid for uid in found)
+
+
 def test_identity_is_kept_whole_where_it_is_asked_for(
     tmp_path: Path, reference: DicomSeries
 ) -> None:
@@ -108,6 +126,23 @@ def test_a_name_in_another_character_set_is_kept(tmp_path: Path) -> None:
     assert "Müller^Jörg".encode() in path.read_bytes()
 
 
+def test_free_text_in_the_place_of_a_code_is_left_out(
+    tmp_path: Path, reference: DicomSeries
+) -> None:
+    reference.header["BodyPartExamined"] = unchecked("BodyPartExamined", "knee, Jane Doe")
+    for belonging in (without_identity(reference, patient="p-1"), with_identity(reference)):
+        read = written(tmp_path / "a.dcm", belonging)
+        assert "BodyPartExamined" not in read
+        assert read.PatientPosition == "HFS"
+
+
+def test_an_identity_that_is_no_valid_dicom_is_not_kept_in_part(reference: DicomSeries) -> None:
+    reference.header["StudyDescription"] = unchecked("StudyDescription", "x" * 65)
+    with pytest.raises(CorruptInputError, match="StudyDescription of the reference series"):
+        with_identity(reference)
+    without_identity(reference, patient="p-1")
+
+
 def test_a_reference_without_identity_stays_without(reference: DicomSeries) -> None:
     reference.header.PatientIdentityRemoved = "YES"
     assert with_identity(reference).attributes["PatientIdentityRemoved"] == "YES"
@@ -120,7 +155,8 @@ def test_results_of_one_scan_share_study_and_frame_of_reference() -> None:
 
 
 def test_an_id_longer_than_dicom_allows_stays_unique() -> None:
-    ids = [belonging_of_result("p" * 100 + end, scan="a").attributes["PatientID"] for end in "ab"]
+    names = [40 * "p" + letter + 60 * "p" for letter in "ab"]
+    ids = [belonging_of_result(name, scan="a").attributes["PatientID"] for name in names]
     assert len(set(ids)) == 2
     assert max(map(len, ids)) <= 64
     with pytest.raises(RefusedInputError, match="not a safe name"):

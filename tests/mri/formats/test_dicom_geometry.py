@@ -46,6 +46,13 @@ def test_planes_in_any_order_give_the_affine_back() -> None:
     assert (affine - oblique()).abs().max() <= TOGETHER_MM
 
 
+def test_slices_that_are_read_as_straight_are_written_too() -> None:
+    # Positions of few digits let slices slide a little: here by .8 % of a step.
+    positions = np.array([[0.0, 0.04 * s, 5.0 * s] for s in range(3)])
+    affine, _ = affine_of_planes(COSINES, (1.0, 1.0), positions, thickness_mm=None, name="s")
+    assert np.abs(planes_of_affine(affine, 3).positions - positions).max() <= TOGETHER_MM
+
+
 def test_slices_that_count_down_come_back_in_ascending_order() -> None:
     planes = planes_of_affine(oblique(handed=-1.0), 3)
     affine, order = affine_of_planes(
@@ -90,8 +97,10 @@ def test_cosines_that_are_no_directions_are_refused() -> None:
 
 def test_sheared_and_singular_affines_are_refused() -> None:
     sheared = torch.eye(4)
-    sheared[0, 1] = 0.1
-    with pytest.raises(RefusedInputError, match="not perpendicular"):
-        planes_of_affine(sheared, 2)
+    tilted = torch.eye(4)
+    sheared[0, 1], tilted[0, 2] = 0.005, 0.02
+    for affine in (sheared, tilted):
+        with pytest.raises(RefusedInputError, match="not perpendicular"):
+            planes_of_affine(affine, 2)
     with pytest.raises(RefusedInputError, match="singular"):
         planes_of_affine(torch.diag(torch.tensor([1.0, 0.0, 1.0, 1.0])), 2)

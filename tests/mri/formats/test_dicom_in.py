@@ -20,7 +20,10 @@ from medconsist.errors import (
     TruncatedFileError,
     UnsupportedInputError,
 )
+from medconsist.mri.formats import dicom_in
+from medconsist.mri.formats.deidentify import belonging_of_result
 from medconsist.mri.formats.dicom_in import read_dicom_series
+from medconsist.mri.formats.dicom_out import Labels, write_dicom
 from tests.mri.posed import SPACING, by_place, oblique, series_datasets, volume, write_series
 
 TEXT_MM = 1e-6  # positions and cosines of ten digits, over the width of the phantom
@@ -80,8 +83,12 @@ def with_value(number: int, word: str, value: Any) -> Callable[[list[Any]], None
     ("change", "said"),
     [
         (with_value(1, "SeriesInstanceUID", "1.2.3"), "2 DICOM series"),
+        (with_value(1, "StudyInstanceUID", "1.2.3"), "2 DICOM studies"),
+        (with_value(1, "PatientID", "MRN-0815"), "2 DICOM patients"),
+        (with_value(1, "FrameOfReferenceUID", "1.2.3"), "2 DICOM frames of reference"),
         (with_value(1, "ImageOrientationPatient", [1, 0, 0, 0, 1, 0]), "as a localiser does"),
         (with_value(1, "PixelSpacing", [1, 1]), "differ in matrix, spacing or orientation"),
+        (lambda datasets: delattr(datasets[1], "PixelSpacing"), "differ in matrix, spacing"),
         (with_value(1, "ImagePositionPatient", [0, 0, 0]), "apart|sideways"),
         (lambda datasets: datasets.pop(1), "a slice is missing"),
         (lambda datasets: datasets.append(datasets[0].copy()), "at one position"),
@@ -137,9 +144,10 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 def test_shorter_pixels_than_claimed_are_truncated(tmp_path: Path) -> None:
     dataset = series_datasets(volume(1), oblique())[0]
-    dataset.PixelData = dataset.PixelData[:-10]
-    with pytest.raises(TruncatedFileError, match="bytes of pixels, but claims"):
-        read_dicom_series(write_series(tmp_path / "s", [dataset]))
+    for pixels in (dataset.PixelData[:-10], b""):
+        dataset.PixelData = pixels
+        with pytest.raises(TruncatedFileError, match=f"holds {len(pixels)} bytes of pixels, but"):
+            read_dicom_series(write_series(tmp_path / "s", [dataset]))
 
 
 def test_a_claim_beyond_the_budget_is_refused_before_pixels_are_read(tmp_path: Path) -> None:
@@ -147,6 +155,52 @@ def test_a_claim_beyond_the_budget_is_refused_before_pixels_are_read(tmp_path: P
     dataset.NumberOfFrames, dataset.Rows, dataset.Columns = 10**6, 65535, 65535
     with pytest.raises(BudgetError, match="memory budget"):
         read_dicom_series(write_series(tmp_path / "s", [dataset]))
+
+
+def test_files_beyond_the_budget_or_the_most_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_series(tmp_path / "s", series_datasets(volume(), oblique()))
+    with pytest.raises(BudgetError, match="memory budget"):
+        read_dicom_series(folder, budget_bytes=1000)
+    monkeypatch.setattr(dicom_in, "_MOST_FILES", 2)
+    with pytest.raises(RefusedInputError, match="holds 3 files; allowed: one series of at most 2"):
+        read_dicom_series(folder)
+
+
+def test_stored_values_without_a_rescale_are_the_values(tmp_path: Path) -> None:
+    datasets = series_datasets(volume(), oblique())
+    for dataset in datasets:
+        del dataset.RescaleSlope, dataset.RescaleIntercept
+    read = read_dicom_series(write_series(tmp_path / "s", datasets))
+    assert (read.image - 100 * (volume() + 1)).abs().max() <= 1e-4  # float32
+
+
+def test_a_uid_that_is_none_is_refused(tmp_path: Path) -> None:
+    dataset = series_datasets(volume(1), oblique())[0]
+    dataset["SeriesInstanceUID"] = pydicom.DataElement(
+        0x0020000E, "UI", "1.2.x", validation_mode=pydicom.config.IGNORE
+    )
+    with pytest.raises(CorruptInputError, match=r"SeriesInstanceUID '1\.2\.x'"):
+        read_dicom_series(write_series(tmp_path / "s", [dataset]))
+
+
+def test_frames_that_are_not_all_described_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    write_dicom(
+        path,
+        volume(),
+        affine=oblique(),
+        voxel_size_mm=(None, None, None),
+        belonging=belonging_of_result("p", scan="s"),
+        labels=Labels(derivation="cs", unit="1", software="medconsist", series=("k",)),
+    )
+    whole = pydicom.dcmread(path)
+    assert len(read_dicom_series(path).instances) == 1
+    del whole.PerFrameFunctionalGroupsSequence[-1]
+    whole.save_as(path)
+    with pytest.raises(CorruptInputError, match="describes 2 frames and holds 3"):
+        read_dicom_series(path)
 
 
 def test_values_of_a_damaged_header_are_not_logged(

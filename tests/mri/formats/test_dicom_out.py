@@ -132,6 +132,29 @@ def test_pydicom_finds_plane_and_value_of_each_frame(tmp_path: Path) -> None:
             assert abs(expected[place] - value) <= half_step(image)
 
 
+def test_the_functional_groups_of_enhanced_mr_are_whole(tmp_path: Path) -> None:
+    read: Any = pydicom.dcmread(write(tmp_path / "a.dcm", volume() - 2, oblique()))
+    shared = read.SharedFunctionalGroupsSequence[0]
+    # PS3.3 table A.36-2: what every derived image has.
+    for group in ("PixelMeasures", "PlaneOrientation", "FrameAnatomy", "MRImageFrameType"):
+        assert len(shared[f"{group}Sequence"].value) == 1
+    measures = shared.PixelMeasuresSequence[0]
+    assert (measures.SliceThickness, measures.SpacingBetweenSlices) == (5, 5)
+    scale = shared.PixelValueTransformationSequence[0]
+    assert scale.RescaleType == "US"
+    world = shared.RealWorldValueMappingSequence[0]
+    assert world.RealWorldValueSlope == float(scale.RescaleSlope)
+    assert world.RealWorldValueIntercept == float(scale.RescaleIntercept) == -2
+    contents = [one.FrameContentSequence[0] for one in read.PerFrameFunctionalGroupsSequence]
+    assert [list(one.DimensionIndexValues) for one in contents] == [[1, 1], [1, 2], [1, 3]]
+    assert {one.StackID for one in contents} == {"1"}
+    pointers = [one.DimensionIndexPointer for one in read.DimensionIndexSequence]
+    assert [pydicom.datadict.keyword_for_tag(one) for one in pointers] == [
+        "StackID",
+        "InStackPositionNumber",
+    ]
+
+
 def test_our_reader_gives_the_volume_back(tmp_path: Path) -> None:
     read = read_dicom_series(write(tmp_path / "a.dcm", volume(), oblique()))
     assert read.affine is not None
@@ -181,6 +204,23 @@ def test_known_spacing_in_the_plane_is_kept_without_orientation(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("known", [True, False])
+def test_the_window_spans_the_image_however_small_its_values(known: bool, tmp_path: Path) -> None:
+    image = 1e-4 * volume()
+    read: Any = pydicom.dcmread(write(tmp_path / "a.dcm", image, oblique() if known else None))
+    window = read.SharedFunctionalGroupsSequence[0].FrameVOILUTSequence[0] if known else read
+    # LINEAR, the default, needs a width of at least 1 (PS3.3 C.11.2.1.2).
+    assert window.VOILUTFunction == "LINEAR_EXACT"
+    ends = [window.WindowCenter + side * window.WindowWidth / 2 for side in (-1, 1)]
+    assert ends == pytest.approx([0, float(image.max())], rel=1e-6, abs=1e-12)
+
+
+def test_attributes_of_type_two_are_there_though_unknown(tmp_path: Path) -> None:
+    read: Any = pydicom.dcmread(write(tmp_path / "a.dcm", volume(), oblique()))
+    for word in ("PatientPosition", "PositionReferenceIndicator", "StudyDate", "AccessionNumber"):
+        assert read[word].value in ("", None)
+
+
+@pytest.mark.parametrize("known", [True, False])
 def test_the_file_says_what_it_is(known: bool, tmp_path: Path) -> None:
     path = write(tmp_path / "a.dcm", volume(), oblique() if known else None)
     read: Any = pydicom.dcmread(path)
@@ -222,6 +262,8 @@ def test_a_refused_image_leaves_no_file(tmp_path: Path) -> None:
     image[0, 0, 0] = torch.nan
     with pytest.raises(RefusedInputError, match="NaN or infinity"):
         write(tmp_path / "a.dcm", image, oblique())
+    with pytest.raises(RefusedInputError, match="as float32"):
+        write(tmp_path / "a.dcm", 1e308 * volume().double(), oblique())
     sheared = oblique()
     sheared[:3, 1] += 0.1 * sheared[:3, 0]
     with pytest.raises(RefusedInputError, match="Write NIfTI"):

@@ -61,6 +61,12 @@ def test_complex_values_come_back_bit_for_bit(tmp_path: Path) -> None:
     assert ismrmrd.Meta.deserialize(read[0].attribute_string)["Comment"] == "a < b & c"
 
 
+def test_a_conjugate_that_torch_has_not_computed_yet_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write_ismrmrd_images(path, phased().conj(), affine=None, voxel_size_mm=UNKNOWN, attributes={})
+    assert np.array_equal(images(path)[1].data[0, 0], phased()[1].numpy().conj())
+
+
 def test_real_values_are_stored_as_magnitudes(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     write_ismrmrd_images(path, volume(), affine=None, voxel_size_mm=UNKNOWN, attributes={})
@@ -70,10 +76,15 @@ def test_real_values_are_stored_as_magnitudes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("handed", [1.0, -1.0])
-def test_every_voxel_lies_where_the_header_says(handed: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("odd", [0, 1])
+def test_every_voxel_lies_where_the_header_says(handed: float, odd: int, tmp_path: Path) -> None:
     path, affine = tmp_path / "a.h5", oblique(handed=handed)
-    write_ismrmrd_images(path, phased(), affine=affine, voxel_size_mm=SPACING, attributes={})
-    here, there = by_place(volume(), affine), places(path)
+    image = phased()[:, odd:, odd:]
+    write_ismrmrd_images(path, image, affine=affine, voxel_size_mm=SPACING, attributes={})
+    first, second, _ = (np.array(one.position, float) for one in images(path))
+    step = SPACING[0] * np.array(images(path)[0].slice_dir, float)
+    assert np.abs(second - first - step).max() <= 1e-4  # float32
+    here, there = by_place(image.abs(), affine), places(path)
     near = {place: value for place, value in there.items() if place in here}
     # Headers are float32: a few places round to the next hundredth of a millimetre.
     assert len(near) >= 0.95 * len(here)
@@ -108,6 +119,10 @@ def test_a_refused_image_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with pytest.raises(RefusedInputError, match="NaN or infinity"):
         write_ismrmrd_images(path, image, affine=None, voxel_size_mm=UNKNOWN, attributes={})
+    with pytest.raises(RefusedInputError, match="as float32"):
+        write_ismrmrd_images(
+            path, 1e300 * volume().double(), affine=None, voxel_size_mm=UNKNOWN, attributes={}
+        )
     long = torch.zeros(1, 1, 70_000)
     with pytest.raises(RefusedInputError, match="along each axis"):
         write_ismrmrd_images(path, long, affine=None, voxel_size_mm=UNKNOWN, attributes={})

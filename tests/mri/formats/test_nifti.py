@@ -78,18 +78,29 @@ def test_known_affine_is_stored_in_both_forms(tmp_path: Path) -> None:
 
 
 def test_sheared_affine_is_stored_as_sform_alone(tmp_path: Path) -> None:
-    affine = torch.eye(4)
-    affine[0, 1] = 0.2
-    write_nifti(tmp_path / "a.nii", volume(), voxel_size_mm=(1.0, 1.0, 1.0), affine=affine)
+    # By 1 degree, between the two short axes: small beside the long one, as thick slices have.
+    affine = torch.diag(torch.tensor([0.5, 0.5, 10.0, 1.0]))
+    affine[0, 1] = 0.5 * torch.tensor(1.0).deg2rad()
+    write_nifti(tmp_path / "a.nii", volume(), voxel_size_mm=(10.0, 0.5, 0.5), affine=affine)
     read = load(tmp_path / "a.nii")
     assert (int(read.header["qform_code"]), int(read.header["sform_code"])) == (0, 1)
     assert np.allclose(read.affine, affine)
 
 
+def test_a_long_label_does_not_push_the_warning_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    write_nifti(path, volume(), voxel_size_mm=UNKNOWN, affine=None, label="simulation-trained" * 9)
+    descrip = load(path).header["descrip"].tobytes()
+    assert descrip.startswith(b"simulation-trained")
+    assert b"research use only" in descrip
+
+
 def test_same_image_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.nii.gz", "b.nii.gz"):
         write_nifti(tmp_path / name, volume(), voxel_size_mm=UNKNOWN, affine=None)
-    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    content = (tmp_path / "a.nii.gz").read_bytes()
+    assert content == (tmp_path / "b.nii.gz").read_bytes()
+    assert content[4:8] == bytes(4)  # the time stamp of gzip (RFC 1952)
 
 
 def test_other_users_may_read_what_the_umask_allows(tmp_path: Path) -> None:
@@ -112,6 +123,14 @@ def test_refused_image_leaves_no_file(tmp_path: Path) -> None:
         write_nifti(tmp_path / "a.nii", volume(), voxel_size_mm=(0.0, 1.0, 1.0), affine=None)
     with pytest.raises(RefusedInputError, match="singular"):
         write_nifti(tmp_path / "a.nii", volume(), voxel_size_mm=UNKNOWN, affine=torch.zeros(4, 4))
+    shifted = torch.eye(4)
+    shifted[0, 3] = torch.nan
+    with pytest.raises(RefusedInputError, match="not finite"):
+        write_nifti(tmp_path / "a.nii", volume(), voxel_size_mm=UNKNOWN, affine=shifted)
+    with pytest.raises(RefusedInputError, match="as float32"):
+        write_nifti(
+            tmp_path / "a.nii", 1e300 * volume().double(), voxel_size_mm=UNKNOWN, affine=None
+        )
     with pytest.raises(RefusedInputError, match="shape"):
         write_nifti(tmp_path / "a.nii", torch.zeros(1, 0, 3), voxel_size_mm=UNKNOWN, affine=None)
     assert not list(tmp_path.iterdir())

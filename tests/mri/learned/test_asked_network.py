@@ -63,6 +63,7 @@ def test_a_flag_changes_its_setting_alone(
         (None, {"--consistency": "kspace"}, None, "allowed with --network cirim: implicit"),
         ("rim", {}, "small", "--network-size goes with --network unet, .*got --network rim"),
         (None, {}, "small", "--network-size goes with --network unet, .*got --network cirim"),
+        ("vit", {}, None, "--network got 'vit'; allowed: cirim, .*varnet"),
     ],
 )
 def test_flags_that_do_not_apply_get_one_sentence(

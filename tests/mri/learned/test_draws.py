@@ -9,8 +9,8 @@ import torch
 
 from medconsist.errors import RefusedInputError
 from medconsist.mri.learned.draws import Acquisition, MaskDraw, draw_acquisition, undersample
-from medconsist.mri.prepare import rss_scale
 from medconsist.mri.scan_pool import ScanPool
+from medconsist.mri.zerofilled_rss import rss_scale
 
 SIZE = 32
 SIGMA = 0.01

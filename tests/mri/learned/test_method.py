@@ -13,7 +13,7 @@ from medconsist.mri.cirim.network import Cirim
 from medconsist.mri.forward import Measurement
 from medconsist.mri.learned.method import LearnedMethod
 from medconsist.mri.learned.model import LearnedModel
-from medconsist.mri.prepare import rss_scale
+from medconsist.mri.zerofilled_rss import rss_scale
 from tests.mri.cirim.random_scan import arguments, random_scan
 
 

@@ -17,8 +17,8 @@ from medconsist.mri.learned.method import images_of
 from medconsist.mri.learned.sample_splits import SplitConfig
 from medconsist.mri.learned.ssdu import Ssdu, SsduConfig, measurements_from
 from medconsist.mri.methods import CgSense, Zerofilled
-from medconsist.mri.prepare import rss_scale
 from medconsist.mri.scan_series import Series, write_series
+from medconsist.mri.zerofilled_rss import rss_scale
 from tests.mri.cirim.random_scan import random_scan
 from tests.mri.cirim.scans_48 import SIDE, scans
 

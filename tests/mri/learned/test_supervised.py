@@ -109,6 +109,24 @@ def test_impossible_settings_are_refused(changes: dict[str, Any]) -> None:
         SupervisedConfig(**changes)
 
 
+@pytest.mark.parametrize("noise", [(0.5, 1.0), (2.0, 1.0), (1.0, float("inf"))])
+def test_noise_is_never_taken_away(noise: tuple[float, float]) -> None:
+    with pytest.raises(RefusedInputError, match=r"noise got .*; allowed: 1 <= least <= largest"):
+        SupervisedConfig(noise=noise)
+
+
+def test_noise_of_a_draw_is_as_it_was_asked_for(pool: ScanPool) -> None:
+    """Level over the brightest pixel does not depend on the scale of the draw."""
+    pool = pool.at([0])
+    found = []
+    for factor in (1.0, 3.0):
+        config = SupervisedConfig(network=NETWORK, masks=MASKS, noise=(factor, factor))
+        drawn = Supervised(config, pool).draw(seeded(4), 0)
+        found.append(float(drawn.sigma[0] / drawn.reference.max()))
+    level = float(pool.sigma[0] / pool.reference.max())
+    assert found == pytest.approx([level, 3 * level], rel=1e-5)
+
+
 def test_a_low_resolution_that_does_not_divide_is_refused_before_training(pool: ScanPool) -> None:
     with pytest.raises(RefusedInputError, match="small got 7 beside scans of 32 x 32; allowed"):
         Supervised(SupervisedConfig(small=7, small_steps=1), pool)

@@ -446,6 +446,30 @@ def test_row_that_holds_fewer_samples_than_it_claims_is_refused(
         read_kspace(path)
 
 
+@pytest.mark.parametrize("field", ["number_of_samples", "active_channels"])
+@pytest.mark.parametrize("claimed", [-5, 2**62])
+def test_row_that_claims_what_no_row_can_hold_is_refused(
+    field: str, claimed: int, tmp_path: Path, samples: Tensor
+) -> None:
+    noise = readout(samples[0, :, :, 0], flags=(NOISE,))
+    path = write_rows(tmp_path / "scan", [noise, *lines_of(samples)])
+    with h5py.File(path, "a") as file:
+        rows = file["dataset/data"][()]
+        del file["dataset/data"]
+        old = rows.dtype["head"]
+        # a head may say how wide its numbers are
+        head = np.dtype([(name, "<i8" if name == field else old[name]) for name in old.names])
+        real = h5py.vlen_dtype(np.float32)
+        wide = np.empty(len(rows), [("head", head), ("traj", real), ("data", real)])
+        for name in old.names:
+            wide["head"][name] = rows["head"][name]
+        wide["traj"], wide["data"] = rows["traj"], rows["data"]
+        wide["head"][field][0] = claimed
+        file["dataset/data"] = wide
+    with pytest.raises(RefusedInputError, match=f"claims {field} from .*; allowed: 0 to 65535"):
+        read_kspace(path)
+
+
 @pytest.mark.data
 def test_simulated_brain_of_mrireco_survives_its_header(data_dir: Path) -> None:
     path = data_dir / "mri" / "mrireco_acqDataBrainSim100.h5"

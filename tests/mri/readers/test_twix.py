@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import twixtools
 
 from medconsist.errors import MedconsistError, MissingExtraError, RefusedInputError
@@ -13,6 +14,7 @@ from medconsist.mri.formats import twix_worker
 from medconsist.mri.kspace import KSpace
 from medconsist.mri.oversampling import remove_readout_oversampling
 from medconsist.mri.readers import read_kspace
+from medconsist.operators.fourier import Fourier
 
 pytestmark = pytest.mark.data
 
@@ -83,6 +85,35 @@ def test_several_slices_say_that_their_order_is_that_of_the_counter(
     read = read_kspace(rewritten(gre, tmp_path / "slices.dat", change))
     assert len(read.data) == 2
     assert any("that of acquisition" in note for note in read.notes)
+
+
+def test_partitions_are_split_along_the_readout(gre: Path, tmp_path: Path) -> None:
+    def change(blocks: list[Any]) -> None:
+        for block in blocks[:160]:
+            counter = block.mdh.Counter
+            counter.Lin, counter.Par = divmod(counter.Lin, 4)
+
+    path = rewritten(gre, tmp_path / "volume.dat", change)
+    protocol = path.read_bytes()
+    for name, planes, volume in (
+        (b"ucDimension", b"2", b"4"),
+        (b"lPartitions", b"16", b"04"),
+        (b"lPhaseEncodingLines", b"160", b"040"),
+    ):
+        key = b"sKSpace." + name + b"\t = \t"
+        assert key + planes in protocol
+        protocol = protocol.replace(key + planes, key + volume)
+    path.write_bytes(protocol)
+    (scan,) = twixtools.read_twix(str(gre), parse_geometry=False, parse_pmu=False, verbose=False)
+    spectrum = torch.zeros(320, 2, 40, 4, dtype=torch.complex64)
+    for block in scan["mdb"][:160]:
+        line, partition = divmod(block.cLin, 4)
+        spectrum[:, :, line, partition] = torch.tensor(block.data.T)
+    read = read_kspace(path)
+    expected = Fourier(dims=(0,)).adjoint(spectrum)[80:240]
+    assert (read.data - expected).abs().max() <= 1e-6 * expected.abs().max()  # one transform
+    assert read.data.shape == (160, 2, 40, 4)
+    assert read.mask.all()
 
 
 def test_reflected_readouts_are_refused(gre: Path, tmp_path: Path) -> None:

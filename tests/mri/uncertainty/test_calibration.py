@@ -29,7 +29,16 @@ def test_a_record_comes_back_as_it_was_saved(made: Calibration, tmp_path: Path) 
     assert read_calibration(tmp_path / "c.json") == made
     assert made.n == 12
     assert "valid under exchangeability only" in made.words
-    assert "with probability 80% over scans, at least 90% of the object's pixels" in made.words
+    assert "80% over calibration and new scan, at least 90% of the object's pixels" in made.words
+
+
+def test_words_never_round_a_promise_up() -> None:
+    ratios, names = [torch.rand(4).sort().values for _ in range(40)], [str(i) for i in range(40)]
+    some = calibrate(ratios, Wanted(alpha=0.025, share=0.005), scans=names, settings={})
+    assert "with probability 97.5% over" in some.words
+    assert "at least 99.5% of" in some.words
+    mean = calibrate(ratios, Wanted(promise="pixels", alpha=0.025), scans=names, settings={})
+    assert "is at most 2.5%" in mean.words
 
 
 def test_a_record_that_was_changed_is_refused(made: Calibration, tmp_path: Path) -> None:

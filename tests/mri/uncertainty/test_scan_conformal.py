@@ -19,8 +19,8 @@ from medconsist.mri.uncertainty.scan_conformal import (
 )
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.9])
-@pytest.mark.parametrize("size", [1, 7, 10, 40])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.44, 0.9])
+@pytest.mark.parametrize("size", [1, 7, 10, 25, 40])
 def test_the_score_is_the_least_factor_that_covers_enough(
     share: float, size: int, generator: torch.Generator
 ) -> None:
@@ -49,6 +49,15 @@ def test_ratios_have_no_unit(generator: torch.Generator) -> None:
         rtol=1e-3,
         atol=1e-4,  # 0.1 beside 3e4 loses digits
     )
+
+
+def test_the_object_is_that_of_the_image_and_not_of_the_reference() -> None:
+    """A reader without a reference must know where the promise holds."""
+    image, reference = torch.zeros(1, 4, 4) + 0j, torch.zeros(1, 4, 4)
+    image[:, :2] = 1
+    reference[:, 1:] = 1
+    found = error_ratios(image, reference, torch.ones(1, 4, 4))
+    assert found.tolist() == [0.0] * 4 + [1.0] * 4
 
 
 def test_a_vanishing_heuristic_is_raised_to_a_share_of_the_intensity() -> None:
@@ -85,12 +94,17 @@ def test_both_promises_come_from_the_same_ratios(generator: torch.Generator) -> 
 
 def test_what_gives_no_interval_is_refused() -> None:
     image = torch.ones(1, 4, 4) + 0j
+    hole = image.abs()
+    hole[0, 0, 0] = math.nan
     with pytest.raises(ShapeError, match="a heuristic of shape"):
         raised(torch.ones(1, 4, 5), image)
     with pytest.raises(RefusedInputError, match="negative or not finite"):
         raised(torch.full((1, 4, 4), math.nan), image)
     with pytest.raises(ShapeError, match="a reference of shape"):
         error_ratios(image, torch.ones(1, 5, 4), torch.ones(1, 4, 4))
+    for pair in ((hole + 0j, image.abs()), (image, hole)):
+        with pytest.raises(RefusedInputError, match="image or reference is not finite"):
+            error_ratios(*pair, torch.ones(1, 4, 4))
     with pytest.raises(RefusedInputError, match=r"0 <= share < 1"):
         scan_score(torch.rand(3), share=1.0)
     with pytest.raises(RefusedInputError, match=r"allowed: \(0, 1\) and \[0, 1\)"):

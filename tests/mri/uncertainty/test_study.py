@@ -20,7 +20,7 @@ from medconsist.mri.task import Job, reconstruct_file
 from medconsist.mri.uncertainty.calibration import Calibration, Wanted
 from medconsist.mri.uncertainty.pseudo_replica import replica_spread
 from medconsist.mri.uncertainty.scan_conformal import half_width
-from medconsist.mri.uncertainty.settings import Kind, Uncertainty
+from medconsist.mri.uncertainty.settings import Kind, Uncertainty, deciding_settings
 from medconsist.mri.uncertainty.study import calibrate_study
 from medconsist.results.store import StoredResult
 from medconsist.training.draws import generator_for
@@ -93,7 +93,7 @@ def test_a_calibration_makes_the_map_a_half_width(
     expected = half_width(spread, image, factor=calibration.factor)
     np.testing.assert_allclose(with_bound.array("uncertainty"), expected.numpy(), rtol=1e-4)
     said = [note for note in with_bound.result.notes if note.startswith("uncertainty")]
-    assert "valid under exchangeability only" in said[0]
+    assert "valid under exchangeability only, and 2 of them are scans of this simulator" in said[0]
     assert plain.result.key != with_bound.result.key
     assert calibration.scans == tuple(
         f"{scan.stem}/{done(scan, study).result.key}" for scan in scans
@@ -111,6 +111,23 @@ def test_a_calibration_is_refused_for_other_settings(
     with pytest.raises(RefusedInputError, match="A factor means nothing for another method"):
         done(scans[0], tmp_path, calibration=calibration, **other)  # type: ignore[arg-type]  # by name
     assert not any(path.name == "result.json" for path in tmp_path.rglob("*"))
+
+
+def settings_of(*, maps_given: bool = False, noise_from: str = "noise scan", **more: object) -> str:
+    what: dict[str, object] = {"method": CgSense(), "uncertainty": Uncertainty(kind="replica")}
+    config = Reconstruction(**(what | more)).as_config()  # type: ignore[arg-type]  # fields by name
+    return repr(deciding_settings(config, maps_given=maps_given, noise_from=noise_from))
+
+
+def test_a_calibration_is_for_all_that_decides_image_and_map() -> None:
+    one = settings_of()
+    assert settings_of(maps_given=True) != one
+    assert settings_of(noise_from="edge of k-space") != one
+    assert settings_of(prepare=PrepareConfig(calibration=20)) != one
+    assert settings_of(method=CgSense(iterations=20)) != one
+    assert settings_of(uncertainty=Uncertainty(kind="splits")) != one
+    assert settings_of(uncertainty=Uncertainty(kind="replica", replicas=21)) != one
+    assert settings_of(seed=1, comparators=()) == one
 
 
 def test_without_uncertainty_the_settings_stay_what_they_were() -> None:

@@ -9,10 +9,11 @@ from medconsist.mri.bench.learned.cells import Cell
 from medconsist.mri.draw_seeds import Role, draw_seed
 from medconsist.mri.forward import Measurement
 from medconsist.mri.phantom.tissue import FLAIR, T1W, T2W
-from medconsist.mri.prepare import prepare, rss_scale
+from medconsist.mri.prepare import prepare
 from medconsist.mri.scan_series import CONTRASTS as BY_NAME
 from medconsist.mri.scan_series import FIELD_OF_VIEW_MM, SLICE_SPACING_MM
 from medconsist.mri.simulate import Phantom, ScanConfig, simulate
+from medconsist.mri.zerofilled_rss import rss_scale
 from medconsist.shapes import CoilKSpace, CoilMaps, RealImages
 
 __all__ = ["SIZE", "DrawnScan", "Measured", "SliceKind", "draw_scan", "measured_in"]
