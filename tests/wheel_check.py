@@ -1,6 +1,6 @@
 """Build the wheel and use it alone, in an empty environment: a scan, a slide, the page.
 
-Run by ``make wheel-test``; not collected by pytest, because it installs packages.
+Run by ``make wheel-test`` after ``make vendor``; not collected by pytest: it installs packages.
 """
 
 import json
@@ -20,14 +20,30 @@ PAGE_TIMEOUT_S = 60.0
 # Runs in the empty environment. The health route answers even where the page itself fails.
 PAGE_RUNS = """
 import sys
+from pathlib import Path
 from streamlit.testing.v1 import AppTest
 from medconsist.viewing.launch import page
+from medconsist.results.store import ResultStore, studies
 app = AppTest.from_file(str(page()), default_timeout=60).run()
+words = " ".join(element.proto.body for element in app.get("html"))
+if app.exception or "Worklist" not in words:
+    sys.exit(f"{page()} drew no worklist: {[e.message for e in app.exception]} {words}")
+study = next(name for name in studies(Path("results")) if name != "wsi")
+app.query_params["study"] = study
+app.query_params["case"] = ResultStore(Path("results"), study).cases()[0]
+app.session_state["still pictures of reconstructions"] = True
+app.run()
 words = " ".join(element.proto.body for element in app.get("html"))
 if app.exception or "Compressed sensing" not in words:
     sys.exit(f"{page()} did not draw the result: {[e.message for e in app.exception]} {words}")
 if "_bundled" not in page().parts:
     sys.exit(f"{page()} is not the page of the wheel")
+"""
+# A sentence ends it with code 1; None is success.
+JAVASCRIPT_IS_WHOLE = """
+import sys
+from medconsist.viewing.vendor import missing_vendor, vendor_folder
+sys.exit(missing_vendor(vendor_folder()))
 """
 
 logger = logging.getLogger("wheel_check")
@@ -103,6 +119,7 @@ def main() -> None:
             sys.exit("the wheel's own network made no image that is labelled as it must be")
         use_slides(medconsist, folder)
         run(bin_ / "python", "-c", PAGE_RUNS, cwd=folder)
+        run(bin_ / "python", "-c", JAVASCRIPT_IS_WHOLE, cwd=folder)
         port = free_port()
         view = [str(medconsist), "view", "--results", "results", "--port", str(port)]
         silent = subprocess.DEVNULL

@@ -11,6 +11,7 @@ from medconsist.cli.bench import Bench
 from medconsist.cli.demo import Demo
 from medconsist.cli.manifest import Manifest
 from medconsist.cli.mri import Mri
+from medconsist.cli.review import Review
 from medconsist.cli.timeseries import Ts
 from medconsist.cli.view import View
 from medconsist.cli.wsi import Wsi
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         | Annotated[Ts, subcommand("ts")]
         | Annotated[Manifest, subcommand("manifest")]
         | Annotated[Batch, subcommand("batch")]
+        | Annotated[Review, subcommand("review")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[View, subcommand("view")]
         | Annotated[Bench, subcommand("bench")]

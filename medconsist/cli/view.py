@@ -5,8 +5,12 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
 
 from medconsist.errors import MissingInputError, RefusedInputError
+from medconsist.viewing.web.settings import Impressions
 
 __all__ = ["View"]
 
@@ -17,6 +21,13 @@ class View:
 
     results: Path = Path("demo/results")
     """Folder of results, as given to --out of reconstruct."""
+    db: Annotated[str, arg(metavar="URL|FILE|none")] = ""
+    """The review store: a SQLite file, sqlite:///FILE, or postgresql://user@host/name; nothing is
+    review.db in the results folder, and none looks without filing anything."""
+    provider: Annotated[Path | None, arg(metavar="FILE")] = None
+    """TOML file of an identity provider (OpenID Connect), for readers other than this account."""
+    impressions: Impressions = "asked"
+    """first: what a model says of a case stays sealed until its reader has filed an impression."""
     port: int = 8501
     """Port on 127.0.0.1."""
 
@@ -24,6 +35,7 @@ class View:
         """Serve the page until it is stopped."""
         from medconsist._extras import require
         from medconsist.viewing.launch import command
+        from medconsist.viewing.web.settings import ViewerSettings
 
         if not self.results.is_dir():
             msg = (
@@ -32,12 +44,18 @@ class View:
             )
             raise MissingInputError(msg)
         require("streamlit", extra="viewer")
-        page = command(self.results, self.port)
+        settings = ViewerSettings(
+            results=self.results.resolve(),
+            database=self.db,
+            provider=None if self.provider is None else self.provider.resolve(),
+            impressions=self.impressions,
+        )
+        page = command(settings, self.port)
         self._refuse_taken_port()
         sys.stderr.write(f"http://127.0.0.1:{self.port} (Ctrl+C stops it)\n")
         sys.stderr.flush()
         # In the place of this process, so that no server outlives it when it is stopped.
-        os.execv(page[0], page)  # noqa: S606  our own page
+        os.execve(page[0], page, {**os.environ, **settings.environment})  # noqa: S606  our own
 
     def _refuse_taken_port(self) -> None:
         """Refuse a port where something answers: its page would be taken for this one."""

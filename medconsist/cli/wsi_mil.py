@@ -240,18 +240,24 @@ class Predict(Batching):
     def run(self) -> int:
         """Predict, and print one line a case; exit code 3 if some could not be."""
         self.set_up()
+        from medconsist.results.store import ResultStore
+        from medconsist.wsi.mil.methods import WEIGHTS_NAME
         from medconsist.wsi.mil.predict_study import predict_all, study_jobs
         from medconsist.wsi.mil.training_run import load_predictor
 
         here = self.device if self.engine is None else "cpu"
+        predictor = load_predictor(self.model, device=here)
         jobs = study_jobs(
             self.results,
             self.study,
-            predictor=load_predictor(self.model, device=here),
+            predictor=predictor,
             cases=self.case,
             slides=self.slides,
             seed=self.seed,
         )
+        # the viewer asks the model again where a reader leaves tiles out
+        inputs = ResultStore(self.results, self.study).inputs
+        inputs.add(predictor.card.weights_sha256, self.model / WEIGHTS_NAME)
         if self.engine is not None:
             return self._run_batch(jobs, self.engine)
         done = predict_all(jobs, table=self.table)

@@ -1,52 +1,14 @@
 """The list of cases: who they are and in what state, never sorted by a score."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medconsist.errors import CorruptResultError, MedconsistError
-from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore
+from medconsist.viewing.case_line import CaseLine, title_of
 from medconsist.viewing.numbers import key_label
+from medconsist.viewing.worklist_index import CaseIndex
 
-__all__ = ["CaseLine", "KeyLine", "case_lines", "find", "key_lines", "title_of"]
-
-
-@dataclass(frozen=True)
-class CaseLine:
-    """One line of the list.
-
-    Parameters
-    ----------
-    case, patient, item
-        Ids; patient and item are None where the result names none.
-    n_results
-        Finished keys of the case.
-    problem
-        Why the current result cannot be read, empty if it can.
-
-    Examples
-    --------
-    >>> CaseLine(case="scan-1", patient="p-7", item=None, n_results=2, problem="").title
-    'p-7 › scan-1'
-    """
-
-    case: str
-    patient: str | None
-    item: str | None
-    n_results: int
-    problem: str
-
-    @property
-    def title(self) -> str:
-        """Patient, case and item, as far as they have names of their own."""
-        return title_of(self)
-
-    @property
-    def state(self) -> str:
-        """One word or two for the list."""
-        if self.problem:
-            return "result cannot be read" if self.n_results else "no finished result"
-        return "1 result" if self.n_results == 1 else f"{self.n_results} results"
+__all__ = ["CaseLine", "KeyLine", "case_lines", "key_lines", "title_of"]
 
 
 @dataclass(frozen=True)
@@ -73,18 +35,12 @@ class KeyLine:
     current: bool
 
 
-def title_of(owner: CaseLine | Result) -> str:
-    """Return patient, case and item, each once, as far as they have names of their own.
-
-    A case may hold several slides: a result is named by its own item, not by that of its case.
-    """
-    names = dict.fromkeys(name for name in (owner.patient, owner.case, owner.item) if name)
-    return " › ".join(names)
-
-
 def case_lines(store: ResultStore) -> list[CaseLine]:
-    """Return one line for every case, in order of patient and case."""
-    lines = [_line(store, case) for case in store.cases()]
+    """Return one line for every case, in order of patient and case; all results are read.
+
+    A page that asks more than once keeps a `worklist_index.CaseIndex`.
+    """
+    lines = CaseIndex(store.root).lines([store.study])
     return sorted(lines, key=lambda line: (line.patient or "", line.case))
 
 
@@ -101,12 +57,6 @@ def key_lines(store: ResultStore, case: str) -> list[KeyLine]:
     return [line for _, line in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
-def find(lines: Sequence[CaseLine], words: str) -> list[CaseLine]:
-    """Return the lines whose title holds every word, upper and lower case alike."""
-    wanted = words.lower().split()
-    return [line for line in lines if all(word in line.title.lower() for word in wanted)]
-
-
 def _dated(
     store: ResultStore, case: str, key: str, current: str | None
 ) -> tuple[tuple[bool, float], KeyLine]:
@@ -119,12 +69,3 @@ def _dated(
     label = key_label(result, current=key == current)
     order = (key == current, result.times.finished.timestamp())
     return order, KeyLine(key, label, current=key == current)
-
-
-def _line(store: ResultStore, case: str) -> CaseLine:
-    n_results = len(store.keys(case))
-    try:
-        result = store.read(case).result
-    except MedconsistError as error:
-        return CaseLine(case, patient=None, item=None, n_results=n_results, problem=str(error))
-    return CaseLine(case, result.patient, result.item, n_results, problem="")

@@ -71,8 +71,8 @@ def metric_tables(
     return tables
 
 
-def model_words(result: Result) -> str:
-    """Return the model and its sha256, or that there is none."""
+def model_words(result: Result, *, digits: int = 64) -> str:
+    """Return the model and so many digits of its sha256, or that there is none."""
     model = result.model
     if model is None and any(_is_from_scratch(settings) for settings in _methods(result)):
         return "no weights: a network that was trained on this scan alone"
@@ -82,7 +82,8 @@ def model_words(result: Result) -> str:
     if model is None:
         return "no model: classical method"
     label = f", {model.label}" if model.label else ""
-    return f"{model.name} ({model.card or 'no card'}{label}), sha256 {model.sha256}"
+    sha = model.sha256[:digits] + ("…" if digits < len(model.sha256) else "")
+    return f"{model.name} ({model.card or 'no card'}{label}), sha256 {sha}"
 
 
 def provenance_rows(result: Result) -> list[list[str]]:

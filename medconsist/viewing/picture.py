@@ -19,7 +19,8 @@ def encode_png(
     Parameters
     ----------
     picture
-        Grey ``height width`` or colour ``height width 3``; row 0 is drawn on top, column 0 left.
+        Grey ``height width``, colour ``height width 3``, or colour and opacity ``height width 4``;
+        row 0 is drawn on top, column 0 left.
     pixel_aspect
         Height of a pixel over its width, both in mm. At 1, also used where the voxel size is
         unknown, every array element is one PNG pixel; otherwise the shorter side of the pixel
@@ -32,10 +33,10 @@ def encode_png(
     MissingExtraError
         If Pillow is not installed.
     """
-    if picture.size == 0 or picture.shape[2:] not in ((), (3,)):
+    if picture.size == 0 or picture.shape[2:] not in ((), (3,), (4,)):
         msg = (
-            f"a picture of shape {picture.shape} cannot be encoded; allowed: (height, width) or "
-            "(height, width, 3), not empty. Pass one slice."
+            f"a picture of shape {picture.shape} cannot be encoded; allowed: (height, width), "
+            "or (height, width, 3 or 4), not empty. Pass one slice."
         )
         raise RefusedInputError(msg)
     if not (np.isfinite(pixel_aspect) and pixel_aspect > 0):

@@ -16,6 +16,7 @@ __all__ = [
     "SlideMap",
     "draw_slide_map",
     "legend",
+    "map_colours",
     "side_by_side",
     "slide_map",
 ]
@@ -162,14 +163,20 @@ def draw_slide_map(
     """
     grey = np.floor(overview @ np.array(LUMA) + 0.5).astype(np.uint8)
     visible = np.isfinite(values)
+    mixed = blend(grey, map_colours(values, style), visible, opacity=opacity)
+    return np.where(visible[..., None], mixed, overview)
+
+
+def map_colours(
+    values: Float32[np.ndarray, "height width"], style: SlideMap
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the colour of each value of a map; black where it is not finite."""
     low, high = style.low, style.top(values)
     shown = values
     if style.is_ratio:
         shown = np.log2(np.clip(values, low, high))
         low, high = math.log2(low), math.log2(high)
-    colours = colourise(shown, Scale(low, high))
-    mixed = blend(grey, colours, visible, opacity=opacity)
-    return np.where(visible[..., None], mixed, overview)
+    return colourise(shown, Scale(low, high))
 
 
 def legend(style: SlideMap, values: Float32[np.ndarray, "height width"]) -> Legend:

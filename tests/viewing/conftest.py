@@ -1,12 +1,14 @@
 """Real results of an asymmetric phantom, written by the store's own draft."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from medconsist.results.methods import SHOWN_FIRST
 from medconsist.results.schema import Metric, ModelRecord, Result, ResultFields, Times
@@ -17,6 +19,17 @@ AXES = ("slices", "height", "width")
 MAPS = ("not_determined", "refutable_contrast", "matched_filter")
 REASON = f"{SHOWN_FIRST} compressed sensing. The network's error is above, 2 > 1 sigma^2."
 START = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A Chromium of the module: while one is open, the process can run no other event loop."""
+    # Chromium refuses its sandbox to root, and only then is it switched off.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
 
 
 def phantom() -> np.ndarray:

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 from medconsist.results.store import ResultStore
-from medconsist.viewing.case_list import CaseLine, case_lines, find, key_lines
+from medconsist.viewing.case_list import CaseLine, case_lines, key_lines
 
 WriteResult = Any
 
@@ -53,9 +53,3 @@ def test_a_damaged_pointer_hides_no_result(write_result: WriteResult, tmp_path: 
     pointer.write_text("<script>")
     (line,) = key_lines(ResultStore(tmp_path, "brain"), "scan-1")
     assert (line.key, line.current) == (result.key, False)
-
-
-def test_search_needs_every_word_and_ignores_case() -> None:
-    lines = [CaseLine(f"scan-{i}", f"P-{i}", None, 1, "") for i in range(12)]
-    assert [line.case for line in find(lines, "p-1 SCAN-11")] == ["scan-11"]
-    assert find(lines, "") == lines

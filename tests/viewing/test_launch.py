@@ -5,19 +5,25 @@ from pathlib import Path
 import pytest
 
 from medconsist.errors import MissingInputError, RefusedInputError
-from medconsist.viewing.launch import command, page
+from medconsist.viewing.launch import command, main_script, origins, page
+from medconsist.viewing.leaving.annotations import MAX_UPLOAD
+from medconsist.viewing.web.settings import ViewerSettings
 
 
 def test_the_server_listens_to_this_machine_alone_and_sends_nothing(tmp_path: Path) -> None:
-    words = command(tmp_path, 8501)
+    words = command(ViewerSettings(results=tmp_path), 8501)
     assert "--server.address=127.0.0.1" in words
     assert "--browser.gatherUsageStats=false" in words
+    assert "--server.enableStaticServing=false" in words
+    assert f"--server.maxUploadSize={MAX_UPLOAD // 2**20}" in words
+    assert origins(ViewerSettings(results=tmp_path)) == ()
     assert {"--server.allowedHosts=127.0.0.1", "--server.allowedHosts=localhost"} <= set(words)
-    assert words[-2:] == ["--results", str(tmp_path)]
+    assert not any(str(tmp_path) in word for word in words)  # other accounts read them
 
 
 def test_the_page_is_a_file() -> None:
-    assert page().name == "main.py"
+    assert page().is_file()
+    assert main_script().is_file()
 
 
 def test_importing_the_launcher_imports_no_streamlit() -> None:
@@ -27,10 +33,10 @@ def test_importing_the_launcher_imports_no_streamlit() -> None:
 
 def test_a_missing_results_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"no results folder at .*absent"):
-        command(tmp_path / "absent", 8501)
+        command(ViewerSettings(results=tmp_path / "absent"), 8501)
 
 
 @pytest.mark.parametrize("port", [0, 65536])
 def test_a_port_out_of_range_is_refused(tmp_path: Path, port: int) -> None:
     with pytest.raises(RefusedInputError, match="allowed 1 to 65535"):
-        command(tmp_path, port)
+        command(ViewerSettings(results=tmp_path), port)

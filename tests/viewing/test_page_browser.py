@@ -1,11 +1,6 @@
 """The page in a real Chromium, served on loopback by the command of `medconsist view`."""
 
 import io
-import os
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,23 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from medconsist.results.store import ResultStore
-from medconsist.viewing.launch import command
 from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.reading import Reading, open_reading
 from medconsist.viewing.slide_maps import draw_slide_map, slide_map
 from medconsist.viewing.slide_reading import marked, open_slide_reading
 from medconsist.viewing.trust_maps import draw_map, style_of
+from medconsist.viewing.web.settings import ViewerSettings
 from medconsist.viewing.windowing import to_uint8
 from tests.viewing.conftest import REASON, network_second
+from tests.viewing.served import Watched, served
 from tests.viewing.slides import embed_small, predict_small
 
 pytestmark = pytest.mark.browser
 
 WriteResult = Any
-READY_S = 40  # a cold start on two shared cores
 WAIT_MS = 20_000
 
 
@@ -49,60 +44,9 @@ def root(write_result: WriteResult, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def address(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page on a free port of the loopback interface; end that process alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(command(root, port), stdout=stream, stderr=subprocess.STDOUT) as server,
-    ):
-        try:
-            wait_until_ready(f"http://127.0.0.1:{port}", server, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def wait_until_ready(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health").close()  # noqa: S310  loopback
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"the viewer did not start: {log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    # Chromium refuses its sandbox to root, and only then is it switched off.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield browser
-        browser.close()
-
-
-class Watched:
-    """A page with everything that it asked for and complained about."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.requests: list[str] = []
-        self.errors: list[str] = []
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("websocket", lambda channel: self.requests.append(channel.url))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", self._console)
-
-    def _console(self, message: Any) -> None:
-        if message.type == "error":
-            self.errors.append(message.text)
+    with served(ViewerSettings(results=root), log) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +65,18 @@ def watched(browser: Browser, address: str) -> Iterator[Watched]:
     watched.page.close()
 
 
-def open_page(browser: Browser, address: str) -> Watched:
-    watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
-    watched.page.goto(address)
+def open_page(browser: Browser, address: str, case: str = "scan-1") -> Watched:
+    watched = open_case(browser, f"{address}/?study=brain&case={case}")
     for title in ("Zero-filled", "Not determined by the data"):
         expect(pane(watched.page, f"{title}, slice 2")).to_be_visible(timeout=WAIT_MS)
+    return watched
+
+
+def open_case(browser: Browser, link: str) -> Watched:
+    """Open a case by its link, as still pictures."""
+    watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
+    watched.page.goto(link)
+    watched.page.get_by_text("Still pictures", exact=True).click(timeout=WAIT_MS)
     return watched
 
 
@@ -220,8 +171,7 @@ def test_opacity_changes_the_overlay_and_nothing_else(watched: Watched, root: Pa
 
 
 def test_another_case_is_reached_by_keyboard(watched: Watched) -> None:
-    watched.page.get_by_role("radio").first.focus()
-    watched.page.keyboard.press("ArrowDown")
+    watched.page.keyboard.press("n")
     expect(watched.page.get_by_role("heading", name="p-9 › scan-2")).to_be_visible(timeout=WAIT_MS)
     assert watched.errors == []
 
@@ -229,8 +179,8 @@ def test_another_case_is_reached_by_keyboard(watched: Watched) -> None:
 def test_a_network_stands_second_with_its_label_and_the_reason(
     browser: Browser, address: str, root: Path
 ) -> None:
-    watched = open_page(browser, f"{address}/?case=scan-3")
-    expect(watched.page.get_by_text(REASON)).to_be_visible(timeout=WAIT_MS)
+    watched = open_page(browser, address, "scan-3")
+    expect(watched.page.locator(".mc-order")).to_have_text(REASON, timeout=WAIT_MS)
     expect(watched.page.get_by_text("cirim: simulation-trained")).to_be_visible()
     shown = open_reading(ResultStore(root, "brain").read("scan-3"))
     values = shown.images["cirim"].values
@@ -268,8 +218,7 @@ def luminance(colour: np.ndarray) -> float:
 @pytest.fixture
 def slide_page(browser: Browser, address: str) -> Iterator[Watched]:
     """The page of a slide, of a study of its own."""
-    watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
-    watched.page.goto(f"{address}/?study=wsi&case=biopsy")
+    watched = open_case(browser, f"{address}/?study=wsi&case=biopsy")
     for title in ("Overview", "Regions", "Feature colours"):
         expect(pane(watched.page, f"{title} of the slide")).to_be_visible(timeout=WAIT_MS)
     yield watched
@@ -318,8 +267,7 @@ def test_a_region_of_a_slide_is_switched_off(slide_page: Watched, root: Path) ->
 def test_a_map_of_a_prediction_is_drawn_pixel_for_pixel_and_chosen_by_keyboard(
     browser: Browser, address: str, root: Path
 ) -> None:
-    watched = Watched(browser.new_page(viewport={"width": 1600, "height": 1100}))
-    watched.page.goto(f"{address}/?study=wsi&case=asked")
+    watched = open_case(browser, f"{address}/?study=wsi&case=asked")
     shown = open_slide_reading(ResultStore(root, "wsi").read("asked"))
     assert shown.overview is not None
 

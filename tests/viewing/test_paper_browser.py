@@ -1,14 +1,13 @@
 """Pages of traces in a real Chromium: a millimetre of the page is one of CSS, 96 dpi."""
 
 import io
-import os
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from medconsist.timeseries.simulated.ecg import EcgRecipe, simulate_ecg
 from medconsist.viewing.ecg_paper import ecg_paper
@@ -20,16 +19,12 @@ SCALE = 4  # device pixels a CSS pixel
 
 
 @pytest.fixture(scope="module")
-def page(chromium: str) -> Iterator[Page]:
-    # Chromium refuses its sandbox to root, and only then is it switched off.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+def page(browser: Browser) -> Iterator[Page]:
     drawn = ecg_paper(simulate_ecg(EcgRecipe(), generator=torch.Generator().manual_seed(0)))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport={"width": 1200, "height": 900}, device_scale_factor=SCALE)
-        page.set_content(f'<body style="margin:0">{drawn}</body>')
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 900}, device_scale_factor=SCALE)
+    page.set_content(f'<body style="margin:0">{drawn}</body>')
+    yield page
+    page.close()
 
 
 def test_a_calibration_pulse_is_a_millivolt_high_on_the_screen(page: Page) -> None:

@@ -20,7 +20,7 @@ def test_a_grey_picture_comes_back_pixel_for_pixel(picture: np.ndarray) -> None:
     assert (decoded(encode_png(picture)) == picture).all()
 
 
-@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(3, 4))))
 def test_a_colour_picture_comes_back_pixel_for_pixel(picture: np.ndarray) -> None:
     assert (decoded(encode_png(picture)) == picture).all()
 
@@ -40,7 +40,7 @@ def test_the_drawn_shape_has_square_pixels_and_no_new_values(aspect: float) -> N
     assert set(np.unique(drawn)) == set(range(100))
 
 
-@pytest.mark.parametrize("shape", [(0, 4), (2, 2, 4), (2, 2, 1)])
+@pytest.mark.parametrize("shape", [(0, 4), (2, 2, 5), (2, 2, 1)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(RefusedInputError, match="cannot be encoded"):
         encode_png(np.zeros(shape, dtype=np.uint8))

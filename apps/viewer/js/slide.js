@@ -1,0 +1,235 @@
+// The slide screen: mounts once for a result, and takes what changes from each run of the page.
+
+const POWERS = MAGNIFICATIONS.map((power, i) => [String(i + 1), power]);
+const KEYS = [
+  ["1 2 3 4 5", "2.5x, 5x, 10x, 20x, 40x"], ["+ −, wheel", "closer, farther"],
+  ["arrows, drag", "move"], ["0", "whole slide"], ["M", "next map, or none"],
+  ["H", "hide and show map"], ["O", "hide and show outlines"], ["[ ]", "previous, next ranked tile"],
+  ["P", "outline: click point by point"], ["D", "distance"], ["C", "pin a comment"],
+  ["Enter, double click", "close"], ["Backspace", "take back the last point"],
+  ["Esc", "leave the tool"], ["?", "these keys"],
+];
+const states = new WeakMap();
+
+// --- keys ---------------------------------------------------------------------------------------
+
+const toggle = (state, name, card) => {
+  const hidden = !state.part(card).hidden;
+  state.part(card).hidden = hidden;
+  state.part(name).setAttribute("aria-expanded", String(!hidden));
+};
+
+const pan = (state, x, y) => {
+  const { viewport } = state.viewer;
+  const bounds = viewport.getBounds();
+  viewport.panBy(new OpenSeadragon.Point(x * bounds.width, y * bounds.height));
+  viewport.applyConstraints();
+};
+
+const PRESSED = {
+  ArrowLeft: (state) => pan(state, -0.15, 0),
+  ArrowRight: (state) => pan(state, 0.15, 0),
+  ArrowUp: (state) => pan(state, 0, -0.15),
+  ArrowDown: (state) => pan(state, 0, 0.15),
+  "+": (state) => zoomTo(state, state.image.viewportToImageZoom(state.viewer.viewport.getZoom()) * 1.5),
+  "-": (state) => zoomTo(state, state.image.viewportToImageZoom(state.viewer.viewport.getZoom()) / 1.5),
+  0: (state) => state.viewer.viewport.goHome(),
+  m: nextMap,
+  h: (state) => {
+    state.showMap = !state.showMap;
+    showWho(state);
+    relight(state);
+    redraw(state);
+  },
+  o: (state) => { state.showShapes = !state.showShapes; redraw(state); },
+  "]": (state) => visit(state, state.visited + 1),
+  "[": (state) => visit(state, state.visited - 1),
+  p: (state) => use(state, "outline"),
+  d: (state) => use(state, "distance"),
+  c: (state) => state.data.may_file && use(state, "pin"),
+  Enter: close,
+  Backspace: takeBack,
+  Escape: (state) => use(state, null),
+  "?": (state) => toggle(state, "ask", "keys"),
+};
+PRESSED["="] = PRESSED["+"];
+POWERS.forEach(([key], i) => { PRESSED[key] = (state) => power(state, i); });
+
+const press = (state, event) => {
+  if (isOfOthers(event) || event.key === "Tab") return;
+  if (isTyped(event)) {
+    if (event.key === "Escape") { use(state, null); state.root.focus(); }
+    return;
+  }
+  const isControl = event.target.matches?.("input, button");
+  if (isControl && ["Enter", " ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(event.key))
+    return;
+  const work = PRESSED[event.key] || PRESSED[event.key.toLowerCase()];
+  if (!work && event.key !== "r") return;
+  event.stopPropagation();
+  event.preventDefault();
+  work?.(state);
+};
+
+// --- mounting -----------------------------------------------------------------------------------
+
+const trouble = (state, words) => {
+  state.part("trouble").textContent = words;
+  state.part("trouble").hidden = !words;
+};
+
+const stayAwake = (state) => {
+  if (Date.now() - state.ticketAt < RENEW_MS) return;
+  state.ticketAt = Date.now();
+  state.component.setTriggerValue("renew", { n: Date.now() });
+};
+
+const wireControls = (state) => {
+  const on = (name, kind, work) => state.part(name).addEventListener(kind, work);
+  on("opacity", "input", (event) => {
+    state.opacity = Number(event.target.value) / 100;
+    state.part("opacity-said").textContent = `${event.target.value} %`;
+    redraw(state);
+  });
+  on("least", "input", (event) => {
+    state.least = Number(event.target.value);
+    recolour(state);
+  });
+  on("grey", "change", (event) => { state.grey = event.target.checked; relight(state); });
+  on("light", "click", () => toggle(state, "light", "light-card"));
+  on("ask", "click", () => toggle(state, "ask", "keys"));
+  for (const name of Object.keys(state.light))
+    on(name, "input", (event) => {
+      state.light[name] = Number(event.target.value) / 100;
+      relight(state);
+    });
+  on("as-scanned", "click", () => {
+    for (const name of Object.keys(state.light)) {
+      state.light[name] = 1;
+      state.part(name).value = "100";
+    }
+    relight(state);
+  });
+  on("form", "submit", (event) => { event.preventDefault(); save(state); });
+  on("discard", "click", () => { use(state, null); state.root.focus(); });
+  on("what-if", "click", () => ask(state, geometryOf(state.draft)));
+  state.root.addEventListener("keydown", (event) => press(state, event));
+};
+
+const buildBar = (state) => {
+  const powers = state.part("powers");
+  POWERS.forEach(([key, at], i) => powers.append(
+    button(state.data.mpp ? `${at}x` : `1:${1 / PLAIN[i]}`, () => power(state, i),
+      { title: `Key ${key}`, "data-power": key })));
+  powers.append(button("Whole", () => state.viewer.viewport.goHome(), { title: "Key 0" }));
+  const tools = [["move", "Move", "Esc"], ["outline", "Outline", "P"], ["distance", "Distance", "D"]];
+  if (state.data.may_file) tools.push(["pin", "Pin", "C"]);
+  for (const [name, text, key] of tools)
+    state.part("tools").append(
+      button(text, () => use(state, name === "move" ? null : name),
+        { title: `Key ${key}`, "data-tool": name }));
+  state.part("keys").append(keyList(KEYS));
+};
+
+const said = (state, event) => {
+  const box = state.viewer.canvas.getBoundingClientRect();
+  const at = slideOf(state, new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top));
+  if (state.draft && !state.draft.done && state.draft.points.length) {
+    state.draft.next = at;
+    redraw(state);
+  }
+  const { mpp } = state.data;
+  const [x, y] = at;
+  const on = x >= 0 && y >= 0 && x < state.info.width && y < state.info.height;
+  const place = mpp
+    ? `${digits((x * mpp[0]) / 1000)}, ${digits((y * mpp[1]) / 1000)} mm`
+    : `${Math.floor(x)}, ${Math.floor(y)} px`;
+  const cell = state.shown && cellAt(state.shown.map, at);
+  const value = cell === null || cell === undefined ? NaN : state.shown?.values[cell];
+  const number = Number.isFinite(value) ? ` · ${Number(value.toPrecision(3))}` : "";
+  state.part("at").textContent = on ? `${place}${number}` : "";
+};
+
+const start = async (state) => {
+  await openViewer(state);
+  const { viewer } = state;
+  state.over = make("canvas", { class: "ms-over" });
+  viewer.canvas.append(state.over);
+  viewer.addHandler("update-viewport", () => { redraw(state); showScale(state); });
+  viewer.addHandler("animation-finish", () => stayAwake(state));
+  viewer.addHandler("canvas-press", () => state.root.focus({ preventScroll: true }));
+  viewer.addHandler("canvas-click", (event) => {
+    if (event.quick) addPoint(state, slideOf(state, event.position));
+  });
+  viewer.addHandler("canvas-double-click", () => close(state));
+  viewer.addHandler("tile-load-failed", () => { state.failed = true; });
+  viewer.canvas.addEventListener("pointermove", (event) => said(state, event));
+  buildBar(state);
+  wireControls(state);
+  use(state, null);
+  update(state);
+  const first = state.data.maps[0];
+  choose(state, first ? first.role : null);
+  showScale(state);
+  state.root.dataset.ready = "yes";
+};
+
+// What may have changed since the last run of the page.
+const update = (state) => {
+  const { data } = state;
+  showWho(state);
+  const doubts = data.doubts.map((words) => make("span", { text: words, class: "ms-badge" }));
+  state.part("doubts").replaceChildren(...doubts);
+  const maps = JSON.stringify(data.maps);
+  if (maps !== state.mapsDrawn) {
+    state.mapsDrawn = maps;
+    showMaps(state);
+    showTiles(state);
+    choose(state, data.maps.find((one) => one.role === state.map?.role)?.role ?? null);
+  }
+  showShapes(state);
+  showAnswer(state);
+  tell(state, data.said?.words ?? "", Boolean(data.said?.tone));
+  if (!data.pinned) state.pin = null;
+  goThere(state);
+  if (state.failed && state.image) { // the ticket had run out
+    state.failed = false;
+    state.image.reset();
+  }
+  redraw(state);
+};
+
+export default (component) => {
+  const { parentElement, data } = component;
+  let state = states.get(parentElement);
+  if (state && state.data.api !== data.api) {
+    trouble(state, "Another result came to this place: load the page again."); // never two in one
+  } else if (state) {
+    if (state.data.ticket !== data.ticket) state.ticketAt = Date.now();
+    Object.assign(state, { data, component });
+    if (state.viewer && state.over) update(state);
+  } else {
+    performance.mark("medconsist started"); // `medconsist bench viewer` reads the two marks
+    const root = parentElement.querySelector(".ms");
+    const part = (name) => root.querySelector(`[data-part="${name}"]`);
+    state = {
+      component, data, root, part, values: new Map(), ranked: [], visited: -1, showMap: true,
+      showShapes: true, opacity: 0.55, least: 0, grey: true, ticketAt: Date.now(),
+      light: { brightness: 1, contrast: 1, gamma: 1 },
+    };
+    state.address = (path, query) => addressOf(state.data, path, query).href;
+    states.set(parentElement, state);
+    part("opacity").value = String(100 * state.opacity);
+    part("opacity-said").textContent = `${Math.round(100 * state.opacity)} %`;
+    start(state).catch((error) => trouble(state, `The slide cannot be shown: ${error.message}`));
+  }
+  return () => {
+    // Called where the component goes; a rerun keeps the element.
+    setTimeout(() => {
+      if (state.root.isConnected || !state.viewer) return;
+      state.viewer.destroy();
+      state.viewer = null;
+      states.delete(parentElement);
+    }, 0);
+  };
+};

@@ -1,0 +1,136 @@
+"""The screen of recordings: traces to scale, and what a model says of the patient beside them."""
+
+from functools import partial
+
+import streamlit as st
+
+from medconsist.errors import MedconsistError
+from medconsist.results.store import studies
+from medconsist.review.records import Comment
+from medconsist.viewing.case_list import KeyLine, title_of
+from medconsist.viewing.markup import NOTICE, safe, table
+from medconsist.viewing.prediction_words import SCOPE
+from medconsist.viewing.signal_screen import SignalPin, pin_of, place_of, widget_data
+from medconsist.viewing.signal_traces import traces_of
+from medconsist.viewing.signal_words import SignalWords, near_trials, signal_words
+from medconsist.viewing.web.server import Opened
+from screens import still_signal
+from screens.frame import framed
+from screens.parts import draw_metrics, draw_notes, draw_provenance
+from screens.signal_widget import signal_widget
+from screens.sitting import Sitting
+from screens.widget import run_again
+
+__all__ = ["draw"]
+
+STILL = "still pictures of signals"
+
+
+def draw(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
+    """Draw recordings to scale, or as a list where none can be drawn or a reader wants it so."""
+    traces = traces_of(opened.result)
+    if not traces or st.session_state.get(STILL):
+        if traces:
+            with st.sidebar:
+                st.toggle("Still pictures", key=STILL)
+        still_signal.draw(sitting, opened, key)
+        return
+    is_sealed = opened.is_sealed or bool(st.session_state.get("sealed"))
+    words = None if is_sealed else signal_words(opened.result)
+    unknown = []
+    if words is not None and not words.prediction.can_assess:
+        unknown.append("cannot be assessed: see the reasons")
+    if any(trace.millivolts is None for trace in traces):
+        unknown.append("voltage unit unknown")
+    with framed(sitting, opened, key, unknown=unknown) as side:
+        draw_widget(sitting, opened, is_sealed=is_sealed)
+        if words is None and not is_sealed:
+            draw_metrics(opened.result)
+        draw_provenance(opened.result)
+    with side:
+        if words is not None:
+            draw_words(words)
+            draw_near(sitting, opened)
+        if words is None:
+            draw_notes(opened.result)
+        st.toggle("Still pictures", key=STILL, help="A list of the recordings, without traces.")
+
+
+def draw_widget(sitting: Sitting, opened: Opened, *, is_sealed: bool) -> None:
+    """Mount the traces; what comes back is a place that a comment will hang at."""
+    result = opened.result
+    name = f"signal {result.content_sha256} {is_sealed}"
+    data = widget_data(
+        opened.stored,
+        title=title_of(result),
+        is_sealed=is_sealed,
+        pins=pins(sitting, opened),
+    )
+    signal_widget(
+        key=name,
+        data={
+            **data,
+            "api": opened.api,
+            "ticket": opened.ticket,
+            "goto": place_of(st.session_state.get("goto")),
+        },
+        on_pin_change=partial(hear_pin, opened, name),
+        on_renew_change=run_again,
+    )
+
+
+def hear_pin(opened: Opened, name: str) -> None:
+    """Keep the place of the next comment, before the page is drawn again."""
+    pin = pin_of(st.session_state[name].get("pin"), opened.result)
+    if pin is not None:
+        st.session_state["pin"] = pin.model_dump(mode="json")
+
+
+def pins(sitting: Sitting, opened: Opened) -> list[SignalPin]:
+    """Return the comments on this result that hang at a time, as far as this reader sees them."""
+    result = opened.result
+    try:
+        entries = sitting.entries(opened, "comment")
+    except MedconsistError as error:
+        st.html(f'<div class="mc-problem">{safe(str(error))}</div>')
+        return []
+    return [
+        SignalPin(entry.body.pin, entry.body.text, entry.author)
+        for entry in entries
+        if isinstance(entry.body, Comment)
+        and entry.body.pin is not None
+        and entry.body.subject.key == result.key
+    ]
+
+
+def draw_words(words: SignalWords) -> None:
+    """Draw what the model says of the patient: its doubts first."""
+    said = words.prediction
+    st.html('<h2 class="mc-h">What the model says of the patient</h2>')
+    doubts = "".join(f'<div class="mc-doubt">{safe(doubt)}</div>' for doubt in said.doubts)
+    head = ["Class", "Probability", "Over own trials"]
+    rows = table(head, words.rows, caption="Probabilities of the patient")
+    facts = "".join(f'<p class="mc-small">{safe(fact)}</p>' for fact in (words.span, *said.facts))
+    st.html(f'{doubts}{rows}<p class="mc-meaning">{safe(SCOPE)}</p>{facts}')
+    st.html(f'<p class="mc-notice">{NOTICE}</p>')
+
+
+def draw_near(sitting: Sitting, opened: Opened) -> None:
+    """Draw which training trials of others are nearest, without saying whose they are."""
+    seen = sitting.server.studies(sitting.person)
+    near = near_trials(
+        opened.result,
+        studies=studies(sitting.server.settings.results),
+        may_see=lambda study: study in seen,
+    )
+    st.html('<h2 class="mc-h">Nearest trials of other patients</h2>')
+    if not near.trials:
+        st.html(f'<p class="mc-small">{safe(near.why_none)}</p>')
+        return
+    rows = [[one.whose, one.label, one.distance] for one in near.trials]
+    head = ["Training patient", "Class", "Distance"]
+    st.html(table(head, rows, caption="Nearest trials of training, ids left out"))
+    st.html(
+        '<p class="mc-small">Distance of features: 0 is the same, 1.4 nothing in common. Their '
+        "traces are not stored with this result.</p>"
+    )

@@ -1,0 +1,1 @@
+"""The viewer beside the bare libraries that it draws with."""

@@ -1,0 +1,86 @@
+"""What the slide screen asks the server for beside tiles."""
+
+import io
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medconsist.results.store import StoredResult
+from tests.viewing.planted import BLOCK, GREEN, plant, planted_map
+from tests.viewing.web.test_routes import Site
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("routes") / "results"
+
+
+@pytest.fixture(scope="module")
+def planted(root: Path) -> StoredResult:
+    return plant(root)
+
+
+@pytest.fixture
+def site(root: Path) -> Iterator[Site]:
+    site = Site(root)
+    with closing(site.desk):
+        yield site
+
+
+def test_numbers_of_a_map_come_bit_for_bit(site: Site, planted: StoredResult) -> None:
+    answer = site.ask(planted, "values/instance_probability")
+    assert answer.status == 200
+    found = np.frombuffer(answer.body, dtype="<f4").reshape(planted_map().shape)
+    np.testing.assert_array_equal(found, planted_map())
+
+
+@pytest.mark.parametrize("role", ["overview", "nothing", "../result"])
+def test_what_is_no_map_has_no_numbers(site: Site, planted: StoredResult, role: str) -> None:
+    assert site.ask(planted, f"values/{role}").status == 404
+
+
+def test_a_small_picture_shows_the_place_that_is_asked_for(
+    site: Site, planted: StoredResult
+) -> None:
+    x, y, w, h = BLOCK
+    answer = site.ask(planted, "slide/region.jpg", x=x, y=y, w=w, h=h)
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    picture = np.asarray(Image.open(io.BytesIO(answer.body)))
+    assert picture.shape == (300, 300, 3)
+    # JPEG twice, of the slide and of the picture; its edge is a block of 8 px
+    np.testing.assert_allclose(picture[8:-8, 8:-8].mean((0, 1)), GREEN, atol=4)
+    wide = site.ask(planted, "slide/region.jpg", x=0, y=0, w=4096, h=3072)
+    shown = np.asarray(Image.open(io.BytesIO(wide.body)))
+    assert 160 <= shown.shape[1] < 4 * 160
+    scale = shown.shape[1] / 4096
+    middle = shown[round((y + h / 2) * scale), round((x + w / 2) * scale)]
+    np.testing.assert_allclose(middle, GREEN, atol=12)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"x": 0, "y": 0, "w": 0, "h": 5},
+        {"x": 0, "y": 0, "w": "nan", "h": 5},
+        {"x": 0, "y": 0, "w": 9e99, "h": 5},
+        {"x": 0, "y": 0, "w": 200, "h": 1e6},
+        {"x": "a", "y": 0, "w": 5, "h": 5},
+        {"x": 0},
+    ],
+)
+def test_a_picture_that_cannot_be_is_refused(
+    site: Site, planted: StoredResult, query: dict[str, Any]
+) -> None:
+    assert site.ask(planted, "slide/region.jpg", **query).status == 400
+
+
+@pytest.mark.parametrize("path", ["values/attention", "slide/region.jpg"])
+def test_nothing_is_given_without_a_ticket(site: Site, planted: StoredResult, path: str) -> None:
+    assert site.ask_with("", planted, path).status == 403
+    site.allowed = False
+    assert site.ask(planted, path).status == 403
