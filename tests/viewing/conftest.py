@@ -1,6 +1,7 @@
 """Real results of an asymmetric phantom, written by the store's own draft."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,14 @@ AXES = ("slices", "height", "width")
 MAPS = ("not_determined", "refutable_contrast", "matched_filter")
 REASON = f"{SHOWN_FIRST} compressed sensing. The network's error is above, 2 > 1 sigma^2."
 START = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """`AppTest` leaves the page as ``__main__``, which every later spawned process would import."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ class Pane {
   }
 
   async open(library, buffer, colours, look = {}) {
+    if (this.closed) return;
     this.library = library;
     const nv = new library.Niivue(NIIVUE_OPTIONS);
     this.fit();
@@ -40,14 +41,17 @@ class Pane {
     nv.blurShader = nv.sobelFirstOrderShader = nv.passThroughShader;
     for (const [name, table] of Object.entries(colours)) nv.addColormap(`page_${name}`, fullTable(table));
     this.nv = nv;
-    await this.show(buffer, look);
+    if (this.closed) this.close();
+    else await this.show(buffer, look);
   }
 
   async show(buffer, { colormap = "gray", low = 0, high = 1 } = {}) {
     const { NVImage } = this.library;
     while (this.nv.volumes.length) this.nv.removeVolumeByIndex(0);
     this.overlay = null;
-    this.nv.addVolume(await NVImage.new(buffer, `${this.role}.nii`, colormap, 1, null, low, high, true));
+    const image = await NVImage.new(buffer, `${this.role}.nii`, colormap, 1, null, low, high, true);
+    if (this.closed) return;
+    this.nv.addVolume(image);
     this.nv.volumes[0].cal_min = low;
     this.nv.volumes[0].cal_max = high;
     this.problem.hidden = true;
@@ -59,6 +63,7 @@ class Pane {
     this.uncover();
     const { NVImage } = this.library;
     const image = await NVImage.new(buffer, "map.nii", "page_viridis", 1, null, from, 1, true);
+    if (this.closed) return;
     image.colormapType = SHOW_HARD;
     this.nv.addVolume(image);
     this.overlay = image;
@@ -154,7 +159,10 @@ class Pane {
     this.ready = false;
   }
 
+  /** Give the device back; what is still on its way is not drawn (its context is lost). */
   close() {
+    this.closed = true;
+    this.ready = false;
     if (!this.nv) return;
     this.nv.cleanup();
     this.nv.gl.getExtension("WEBGL_lose_context")?.loseContext();
