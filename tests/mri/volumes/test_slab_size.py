@@ -21,10 +21,17 @@ from tests.cli.small_scan import left_over, small_kspace
 from tests.mri.tiny_network import write_network
 
 SLICES, COILS, SIZE = 4, 3, 48
-ROUNDING = 1e-5  # of float32 in transforms and sums; whole slices are computed alike
-# of 30 steps of conjugate gradients, as a part of the image: float32 is 1.3e-5 from float64 on this
-# scan, two float32 results with other rounding are twice that apart, and a CPU rounds as it likes
-CG_ROUNDING = 5e-5
+# CPUs add up float32 in the order they like. One rounding more in every Fourier transform moves
+# the images of this scan by 1.5e-6 of their largest value, and what stands here, differences of
+# nearly equal images, by a fifth of its bound; a slab divided wrongly moves all by a hundredth.
+ROUNDING = 2e-5
+AMPLIFIED = {
+    "not_determined": 1e-4,  # of the reconstruction's largest value
+    "uncertainty": 2e-4,
+    "matched_filter": 6e-4,
+    "not_determined_share": 3e-4,
+    "matched_filter_peak": 1e-4,
+}
 SMALL = PrepareConfig(calibration=12)
 
 
@@ -67,15 +74,16 @@ def refuse_difference(one: StoredResult, other: StoredResult) -> None:
         if role != "reconstruction_nifti":
             wanted = one.array(role)
             size = float(np.abs(wanted[np.isfinite(wanted)]).max())
-            rounding = ROUNDING * size
             if role == "not_determined":
-                rounding = CG_ROUNDING * float(np.abs(one.array("reconstruction")).max())
+                size = float(np.abs(one.array("reconstruction")).max())
+            rounding = AMPLIFIED.get(role, ROUNDING) * size
             np.testing.assert_allclose(
                 other.array(role), wanted, rtol=0, atol=rounding, err_msg=role
             )
     for mine, its in zip(other.result.trust.scores, one.result.trust.scores, strict=True):
         assert (mine.name, mine.n) == (its.name, its.n)
-        assert mine.value == pytest.approx(its.value, rel=ROUNDING, abs=ROUNDING)
+        rounding = AMPLIFIED.get(its.name, ROUNDING)
+        assert mine.value == pytest.approx(its.value, rel=rounding, abs=rounding)
         if its.expectation is not None:
             assert mine.expectation == pytest.approx(its.expectation, rel=ROUNDING, abs=ROUNDING)
 
