@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -20,6 +21,10 @@ import pydicom
 import pytest
 from pypdf import PdfReader
 
+from medconsist.results.schema import Result
+from medconsist.review.entries import Entry
+from medconsist.review.records import Annotation
+from medconsist.viewing.alarm_fault_rows import FAULT_CASES
 from medconsist.viewing.alarm_list import ALARMS, Level
 from medconsist.viewing.alarm_raised import raised_alarms
 from medconsist.viewing.alarm_rates import AlarmRates, measured_rates
@@ -31,13 +36,16 @@ from medconsist.viewing.leaving.dicom_sc import picture_sc
 from medconsist.viewing.leaving.dicom_seg import annotations_seg
 from medconsist.viewing.leaving.dicom_source import volume_export
 from medconsist.viewing.leaving.dicom_sr import review_sr
+from medconsist.viewing.leaving.events import events_atr, events_csv, events_edf
 from medconsist.viewing.leaving.export import Export
 from medconsist.viewing.leaving.paper import Picture
 from medconsist.viewing.leaving.report import review_pdf
 from medconsist.viewing.leaving.verdicts_csv import verdicts_csv
+from medconsist.viewing.signal_events import SignalEvent
 from tests.mri.posed import oblique
-from tests.viewing.leaving.filed import draft, entry, plain_subject, shape, signed
+from tests.viewing.leaving.filed import draft, entry, plain_subject, shape, signed, subject_of
 from tests.viewing.leaving.imaged import Imaged, imaged
+from tests.viewing.signal_results import write_signals
 
 ROOT = Path(__file__).resolve().parents[1]
 SAFETY = ROOT / "docs" / "safety"
@@ -46,6 +54,7 @@ TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 SEVERITIES = {"high", "medium", "low"}
 SENTENCE = r"research\s+use\s+only\W+not\s+for\s+diagnosis"
 PDF, DICOM, NIFTI = "application/pdf", "application/dicom", "application/gzip"
+BYTES = "application/octet-stream"  # WFDB and EDF+
 
 
 def script(name: str) -> ModuleType:
@@ -117,9 +126,10 @@ def test_the_rates_of_the_panel_are_those_of_the_measured_figures() -> None:
     for alarm in ALARMS:
         n = sum(rate.alarm == alarm.name for rate in measured.rates)
         assert n in (0, len(alarm.rows)), alarm.name
-    assert {"score_outside", "stream", "artefact", "other_stain", "leak"} == {
-        rate.alarm for rate in measured.rates
-    }
+    seen = {rate.alarm for rate in measured.rates}
+    elsewhere = {"score_outside", "stream", "artefact", "other_stain", "leak"}
+    assert elsewhere <= seen <= elsewhere | FAULT_CASES.keys()
+    assert elsewhere | FAULT_CASES.keys() == {alarm.name for alarm in ALARMS}
 
 
 def test_the_page_of_alarms_is_that_of_the_panel() -> None:
@@ -250,6 +260,29 @@ def _map(case: Imaged) -> Export:
     return map_pm(case.stored, "not_determined", source=case.source)
 
 
+def _marked() -> tuple[Result, list[Entry]]:
+    with tempfile.TemporaryDirectory() as folder:
+        result = write_signals(Path(folder)).result
+    geometry = SignalEvent(recording=0, at=(1.0, 1.0)).geometry
+    body = Annotation(subject=subject_of(result), geometry=geometry, label="beat-normal")
+    return result, [entry(body, "a1")]
+
+
+def _events(case: Imaged) -> Export:
+    del case  # events of recordings alone leave so
+    return events_csv(*_marked())
+
+
+def _events_wfdb(case: Imaged) -> Export:
+    del case
+    return events_atr(*_marked(), 0)
+
+
+def _events_edf(case: Imaged) -> Export:
+    del case
+    return events_edf(*_marked(), 0)
+
+
 LEAVING: dict[str, tuple[Callable[[Imaged], Export], ...]] = {
     "review_pdf": (_pdf, _draft_pdf),
     "verdicts_csv": (_csv,),
@@ -260,6 +293,9 @@ LEAVING: dict[str, tuple[Callable[[Imaged], Export], ...]] = {
     "review_sr": (_sr,),
     "annotations_seg": (_seg,),
     "map_pm": (_map,),
+    "events_csv": (_events,),
+    "events_atr": (_events_wfdb,),
+    "events_edf": (_events_edf,),
 }
 """Every function that makes a file which leaves, and how it is asked. Add yours."""
 
@@ -329,6 +365,8 @@ def written_in(export: Export) -> Iterator[str]:
         yield " ".join(map(str, _values(pydicom.dcmread(io.BytesIO(export.data)))))
     elif kind == NIFTI:
         yield gzip.decompress(export.data)[148:228].decode("ascii")  # descrip, nifti1.h
+    elif kind == BYTES:
+        yield export.data.decode("latin-1")  # words between numbers
     elif kind == "text/csv":
         yield from export.data.decode().splitlines()[1:]
     else:

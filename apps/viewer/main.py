@@ -14,6 +14,7 @@ from medconsist.viewing.web.application import viewer_routes
 from medconsist.viewing.web.headers import SecurityHeaders, hashes_of_scripts, unforeseen
 from medconsist.viewing.web.origins import SameOrigin
 from medconsist.viewing.web.settings import ViewerSettings
+from medconsist.viewing.web.sign_in import SignInAnswers
 
 settings = ViewerSettings.of_environment()
 names = list(hosts(settings))
@@ -25,6 +26,7 @@ app = st.App(
         Middleware(TrustedHostMiddleware, allowed_hosts=names),
         Middleware(SecurityHeaders, scripts=hashes_of_scripts(index.read_text("utf-8"))),
         Middleware(SameOrigin, origins=origins(settings)),
+        Middleware(SignInAnswers),
     ],
     exception_handlers={Exception: unforeseen},
 )

@@ -37,6 +37,7 @@ def main() -> None:
     st.set_page_config(page_title="medconsist", layout="wide")
     st.html(STYLE)
     sitting = begin()
+    ways = st.container(horizontal=True, gap="small", key="ways")  # at one place in every view
     names = sitting.server.studies(sitting.person)
     if not names:
         give_back(sitting.server)
@@ -46,7 +47,7 @@ def main() -> None:
     places = named_places(sitting, names)
     if len(places) == 1:
         give_back(sitting.server, unless=places[0])
-        draw_case(sitting, names, places[0])
+        draw_case(sitting, names, places[0], ways)
         return
     give_back(sitting.server)
     said = ""
@@ -113,11 +114,11 @@ def draw_empty(sitting: Sitting) -> None:
     )
 
 
-def draw_case(sitting: Sitting, names: Sequence[str], place: Place) -> None:
-    """Draw a case, with the ways to the list and to its neighbours in it."""
+def draw_case(sitting: Sitting, names: Sequence[str], place: Place, ways: DeltaGenerator) -> None:
+    """Draw a case, with the ways to the list and to its neighbours in a row above it."""
     asked_before()  # a case that a link opened leaves the filter of the list empty
     st.session_state[LAST] = {"study": place[0], "case": place[1]}
-    with st.sidebar:
+    with ways:
         draw_ways(sitting, names, place)
     try:
         keys = key_lines(ResultStore(sitting.server.settings.results, place[0]), place[1])
@@ -125,7 +126,7 @@ def draw_case(sitting: Sitting, names: Sequence[str], place: Place) -> None:
         with fresh(place):
             still_mr.draw_unreadable(place[1], str(error), None)
         return
-    with st.sidebar:
+    with ways:
         key = choose_key(place[1], keys)
     with fresh((place, key.key)):
         if said := st.session_state.pop(SAID, ""):
@@ -136,14 +137,13 @@ def draw_case(sitting: Sitting, names: Sequence[str], place: Place) -> None:
 
 def draw_ways(sitting: Sitting, names: Sequence[str], place: Place) -> None:
     """Draw the buttons that lead away; N and Shift+N press two of them."""
-    st.button("← Worklist", on_click=st.query_params.clear, width="stretch")
+    st.button("← Worklist", on_click=st.query_params.clear)
     for label, keys, is_back in (("Next case", "n", False), ("Previous case", "shift+n", True)):
         st.button(
             label,
             on_click=go_beside,
             args=(sitting, names, place, is_back),
             shortcut=keys,
-            width="stretch",
         )
 
 
@@ -175,7 +175,9 @@ def choose_key(case: str, keys: Sequence[KeyLine]) -> KeyLine:
         list(by_key),
         key=name,
         format_func=lambda key: readable(by_key[key].label),
+        label_visibility="collapsed",
         help="The current result is shown first. Older results stay as they were.",
+        width=420,
     )
     if asked is not None and asked not in by_key:
         words = "The link names a result that is not here; the one below is another."

@@ -36,10 +36,20 @@ Name = Literal[
     "ts-worlds",
     "ts-smni",
     "alarm",
+    "alarm-faults",
     "viewer",
 ]
 
-_DRAWN = ("cirim", "mri-adapt", "mri-noise", "zero-shot", "mil", "musk", "ts-worlds")
+_DRAWN = (
+    "cirim",
+    "mri-adapt",
+    "mri-noise",
+    "zero-shot",
+    "mil",
+    "musk",
+    "ts-worlds",
+    "alarm-faults",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +60,8 @@ class Bench(Common):
     """Which bench: mri (about 3 minutes on 2 cores), cirim (10), cirim-speed (5),
     mri-coverage (12), mri-adapt (15), mri-noise (6), zero-shot (6 a draw), spiked (12),
     consistency (1), tiles (2), tissue (4), batch (3), implants (6), mil (35), musk (9),
-    mil-step (6), ts (2), ts-worlds (20), ts-smni (65), alarm (6) or viewer
-    (4)."""
+    mil-step (6), ts (2), ts-worlds (20), ts-smni (65), alarm (6), alarm-faults
+    (4) or viewer (6)."""
     data: Path | None = None
     """For mri, cirim, zero-shot, tiles, implants, musk and ts-smni, folder of real data; by default
     MEDCONSIST_TEST_DATA. Without it, fewer rows; zero-shot, implants, musk and ts-smni have
@@ -60,7 +70,7 @@ class Bench(Common):
     """For cirim, test scans of each cell; 30 by default. For zero-shot, draws of withheld samples;
     1 by default. For mri-adapt, scans of each setting; 25 by default. For mri-noise, test heads; 24
     by default. For mil and ts-worlds, simulated datasets; 10 by default. For musk, repeats of its
-    folds; 10 by default."""
+    folds; 10 by default. For alarm-faults, cases of each kind; by default 8 to 100."""
     seeds: int | None = None
     """For mil, trainings of each method on each dataset in tables a and b; 3 by default."""
     folder: Path | None = None
@@ -173,6 +183,10 @@ class Bench(Common):
                 from medconsist.viewing.bench.viewer import run_bench as run_viewer
 
                 return run_viewer(seed=self.seed)
+            case "alarm-faults":
+                from medconsist.viewing.bench.alarm_faults import run_bench as run_faults
+
+                return run_faults(seed=self.seed, draws=self.draws)
             case "alarm":
                 from medconsist.cli.benches.alarm import run_bench as run_alarm
 

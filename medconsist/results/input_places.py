@@ -18,13 +18,15 @@ from medconsist.results.append_only import append_line, locked
 
 __all__ = ["InputPlaces"]
 
+_SHA256 = r"^[0-9a-f]{64}$"
 _MOST = 64 * 2**20  # bytes of the file that are read
 
 
 class _Place(Record):
     schema_version: Literal[1] = 1
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=_SHA256)
     path: str
+    file_sha256: str | None = Field(default=None, pattern=_SHA256)
 
 
 class InputPlaces:
@@ -47,30 +49,61 @@ class InputPlaces:
         self.path = path
         self._verified: dict[tuple[str, int, int, int, int], str] = {}
 
-    def add(self, sha256: str, path: Path) -> None:
+    def add(self, sha256: str, path: Path, *, file_sha256: str | None = None) -> None:
         """Write down where an input lies; what is known already adds nothing.
+
+        Parameters
+        ----------
+        sha256, path
+            Of an input as its result names it, and where it lies.
+        file_sha256
+            Of the bytes of the file, where the result names its input by something else: signals
+            are named by what was recorded, not by the bytes of a file.
 
         Raises
         ------
         StorageError
             If the disk is full or not writable; the file stays as it was.
         """
-        place = _Place(sha256=sha256, path=str(path.resolve()))
+        place = _Place(sha256=sha256, path=str(path.resolve()), file_sha256=file_sha256)
         make_folder(self.path.parent)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         with storage_errors(self.path), locked(self.path, flags, fcntl.LOCK_EX) as descriptor:
             if place not in self._read():
-                append_line(descriptor, place.model_dump_json().encode() + b"\n")
+                line = place.model_dump_json(exclude_none=True)
+                append_line(descriptor, line.encode() + b"\n")
 
-    def find(self, sha256: str) -> Path | None:
+    def find(self, sha256: str, *, most_bytes: int | None = None) -> Path | None:
         """Return a file with these bytes, the one that was named last first; None if there is none.
 
         Every byte of it is read once, and again whenever its size or time changes.
+
+        Parameters
+        ----------
+        sha256
+            Of an input.
+        most_bytes
+            A larger file is passed over, unless it was read before.
+        """
+        named = [one for one in self._read() if one.sha256 == sha256]
+        return next(
+            (
+                Path(one.path)
+                for one in reversed(named)
+                if self._is(Path(one.path), one.file_sha256 or sha256, most_bytes)
+            ),
+            None,
+        )
+
+    def unchecked(self, sha256: str) -> list[Path]:
+        """Return the files that were named, whatever lies there now, the last one first.
+
+        What such a file says is no word on the result, unless `find` returns that file too.
         """
         named = [Path(one.path) for one in self._read() if one.sha256 == sha256]
-        return next((path for path in reversed(named) if self._is(path, sha256)), None)
+        return [path for path in reversed(named) if path.is_file() and not path.is_symlink()]
 
-    def _is(self, path: Path, sha256: str) -> bool:
+    def _is(self, path: Path, sha256: str, most_bytes: int | None) -> bool:
         try:
             if path.is_symlink() or not path.is_file():
                 return False
@@ -78,6 +111,8 @@ class InputPlaces:
             # st_ctime_ns: the time of a change can be set back, that of setting it back cannot
             known = (str(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
             if known not in self._verified:
+                if most_bytes is not None and seen.st_size > most_bytes:
+                    return False
                 self._verified[known] = sha256_of_path(path)
         except OSError:  # it was moved, or its disk is gone
             return False

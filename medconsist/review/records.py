@@ -209,12 +209,13 @@ class Annotation(_OfSubject):
     subject
         What it lies on.
     geometry
-        GeoJSON geometry, in level-0 pixels of a slide, or column and row of slice ``plane``; None
-        to withdraw.
+        GeoJSON geometry, in level-0 pixels of a slide, or column and row of slice ``plane``; of an
+        event on a recording ``type`` is ``"Event"``, with number, seconds and lead; None to
+        withdraw.
     label
         Class of what is marked.
     plane
-        Slice from 0; None on a slide.
+        Slice from 0; None on a slide or recording.
 
     Examples
     --------

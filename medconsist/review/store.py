@@ -140,15 +140,26 @@ class ReviewStore:
         """
         self._set_membership(by, subject, study, None)
 
-    def viewed(self, person: Person, subject: Subject, *, what: str = "result") -> None:
+    def viewed(
+        self, person: Person, subject: Subject, *, what: str = "result", right: Right = "view"
+    ) -> None:
         """Write down that a person looked at a result, or at a part of it.
+
+        Parameters
+        ----------
+        person, subject
+            Who looked at what.
+        what
+            The part, e.g. ``"label image"``.
+        right
+            Which right that look needs.
 
         Raises
         ------
         AccessError
             The person may not.
         """
-        with self._acting(person, subject.study, "view") as (connection, role, now):
+        with self._acting(person, subject.study, right) as (connection, role, now):
             append(connection, _about(person, role, subject, "viewed", what), now=timestamp(now))
 
     def exported(self, person: Person, subject: Subject, *, what: str, sha256: str) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from medconsist._digests import canonical_json, sha256_of_bytes
+from medconsist._digests import canonical_json, sha256_of_bytes, sha256_of_path
 from medconsist._records import make_record
 from medconsist.errors import RefusedInputError
 from medconsist.results.cases import Outcome, owner_of_case, publish
@@ -33,6 +33,7 @@ from medconsist.training.draws import generator_for
 __all__ = ["KIND", "RESULT_VERSION", "SignalJob", "predict_patient"]
 
 KIND = "timeseries.prediction"
+_WITH_PATIENT = frozenset({".edf", ".bdf", ".dcm"})
 RESULT_VERSION = 2  # raise it when the arrays or scores of the same recordings and model change
 
 
@@ -104,6 +105,19 @@ class SignalJob:
             for number, recording in enumerate(self.recordings)
         }
 
+    @cached_property
+    def file_digests(self) -> dict[str, tuple[Path, str]]:
+        """Role to path and sha256 of each file that may say whose recording it is.
+
+        The viewer asks such a file again, and believes it only as it was. Other recordings are
+        named by what was recorded alone: a WFDB record is several files.
+        """
+        return {
+            f"recording_{number}": (path, sha256_of_path(path.resolve()))
+            for number, path in enumerate(self.paths)
+            if path.suffix.lower() in _WITH_PATIENT and path.is_file()
+        }
+
     @property
     def model(self) -> ModelRecord:
         """The weights."""
@@ -157,10 +171,13 @@ def predict_patient(job: SignalJob, model: SignalModel) -> Outcome:
         raise RefusedInputError(msg)
     store = ResultStore(job.out, job.study)
     owner_of_case(store, job.name, patient=job.owner)
+    files = job.file_digests  # before hours may pass
     fresh = not store.is_done(job.name, job.key)
     if fresh:
         _predict(job, model, store)
     stored = store.read(job.name, job.key)
+    for role, (path, digest) in files.items():
+        store.inputs.add(stored.result.inputs[role], path, file_sha256=digest)
     publish(store, stored.result, group=_group(job.card))
     return Outcome(stored, fresh=fresh)
 

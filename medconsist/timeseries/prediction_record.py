@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from string import ascii_uppercase
 
 import numpy as np
 
@@ -173,11 +174,7 @@ def notes_of(model: SignalModel, case: CaseWindows, answer: SignalAnswer) -> tup
             f"Patient {table.patients[0]} was among the training patients: the probability says "
             "what was learnt by heart."
         )
-    near = ", ".join(
-        f"trial {one.trial} of {one.patient} ({one.label}, {one.distance:.3f})"
-        for one in answer.closest(NEAREST)
-    )
-    facts.append(f"Nearest training trials of other patients: {near}.")
+    facts.append(f"Nearest training trials of other patients: {_near(answer)}.")
     point = card.operating_point
     if point is not None:
         facts.append(
@@ -186,6 +183,15 @@ def notes_of(model: SignalModel, case: CaseWindows, answer: SignalAnswer) -> tup
             f"of {point.n_negative} validation patients, on which it was chosen."
         )
     return (*facts, *dict.fromkeys((*case.notes, *card.notes)))
+
+
+def _near(answer: SignalAnswer) -> str:
+    """Name the nearest trials by letters: who reads of this patient may know no other one's id."""
+    near = answer.closest(NEAREST)
+    letters = dict(zip(dict.fromkeys(one.patient for one in near), ascii_uppercase, strict=False))
+    return ", ".join(
+        f"one of patient {letters[one.patient]} ({one.label}, {one.distance:.3f})" for one in near
+    )
 
 
 def _interval(answer: SignalAnswer, shown: str) -> str:

@@ -5,10 +5,11 @@ in ``alarm_rates.json``, which `docs/make_alarms.py` makes of that page. None is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
+from medconsist.viewing.alarm_fault_rows import fault_rows
 from medconsist.viewing.alarm_rows import (
     RowOfBench,
     artefact_rows,
@@ -27,8 +28,14 @@ Level = Literal["block", "advise", "inform"]
 About = Literal["data", "model"]
 """What it tells of. What tells of the model is sealed until a first impression is filed."""
 
-_MRI, _FEATURES = "mri.", "wsi.features"
+_MRI, _FEATURES, _SIGNALS = "mri.", "wsi.features", "timeseries."
 _EVERY = ("",)  # every kind begins so
+_BY_CONSTRUCTION = "by construction"
+_UNSURE = "more than one class stays possible or none, a case unlike training, too few patients"
+_UNSURE_TOO = {
+    "wsi.": "an answer that hangs on single tiles, fewer tiles than any case of training",
+    _SIGNALS: "signals of poor quality",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,8 @@ class Alarm:
         Short and unique.
     title, level, cause, threshold, text, where
         In words; ``text`` is how it reads, ``where`` it stands.
+    cause_by_kind
+        How a kind of result begins, to its cause in the words of that task; see `told_of`.
     about
         Whether it tells of the data or of what a model made of them.
     kinds
@@ -68,6 +77,7 @@ class Alarm:
     about: About = "data"
     kinds: tuple[str, ...] = _EVERY
     promise: str = ""
+    cause_by_kind: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     is_of_each_score: bool = False
     rows: tuple[RowOfBench, ...] = field(default=(), repr=False)
 
@@ -75,8 +85,45 @@ class Alarm:
         """Say whether a result of this kind can raise it."""
         return kind.startswith(self.kinds) if self.kinds else False
 
+    def told_of(self, kind: str) -> "Alarm":
+        """Return the alarm in the words of one task.
 
-ALARMS: tuple[Alarm, ...] = (
+        Examples
+        --------
+        >>> "tiles" in alarm_named("cannot_assess").told_of("timeseries.prediction").cause
+        False
+        """
+        own = (cause for begin, cause in self.cause_by_kind.items() if kind.startswith(begin))
+        return replace(self, cause=next(own, self.cause))
+
+
+def _unknown(
+    name: str,
+    title: str,
+    *,
+    cause: str,
+    text: str,
+    where: str,
+    unseen: str,
+    kinds: tuple[str, ...],
+    threshold: str = "no source",
+    level: Level = "inform",
+) -> Alarm:
+    """Return the alarm of a fact that a file does not say; ``unseen`` is what it cannot find."""
+    return Alarm(
+        name=f"{name}_unknown",
+        title=title,
+        level=level,
+        cause=cause,
+        threshold=threshold,
+        text=text,
+        where=where,
+        kinds=kinds,
+        promise=f"{_BY_CONSTRUCTION}; {unseen} is not seen",
+    )
+
+
+_LISTED: tuple[Alarm, ...] = (
     Alarm(
         name="stored_bytes",
         title="Stored bytes differ",
@@ -122,14 +169,15 @@ ALARMS: tuple[Alarm, ...] = (
         text="No history yet: ... earlier cases, too few to judge.",
         where="at the score",
         about="model",
-        promise="by construction",
+        promise=_BY_CONSTRUCTION,
     ),
     Alarm(
         name="cannot_assess",
         title="Cannot assess",
         level="advise",
-        cause="conformal set of another size than one, a case unlike training, an answer that "
-        "hangs on single tiles, too few validation patients",
+        cause=f"{_UNSURE}; of slides also {_UNSURE_TOO['wsi.']}; of signals also "
+        f"{_UNSURE_TOO[_SIGNALS]}",
+        cause_by_kind={kind: f"{_UNSURE}, {also}" for kind, also in _UNSURE_TOO.items()},
         threshold="1 patient in 10 wrong",
         text="Cannot assess: ...",
         where="above the probabilities, in the text and the notes",
@@ -159,7 +207,7 @@ ALARMS: tuple[Alarm, ...] = (
         text="no card",
         where="at the model",
         about="model",
-        promise="by construction",
+        promise=_BY_CONSTRUCTION,
     ),
     Alarm(
         name="own_patient",
@@ -177,10 +225,10 @@ ALARMS: tuple[Alarm, ...] = (
         name="simulation_trained",
         title="Simulation-trained",
         level="inform",
-        cause="the weights have seen scans of the simulator alone",
+        cause="the weights have seen simulated data alone",
         threshold="the record of the weights",
         text="simulation-trained",
-        where="wherever the image is named",
+        where="wherever the model or its image is named",
         about="model",
         promise="always, by the record of the weights",
     ),
@@ -194,7 +242,7 @@ ALARMS: tuple[Alarm, ...] = (
         where="in the notes",
         about="model",
         kinds=(_MRI,),
-        promise="by construction",
+        promise=_BY_CONSTRUCTION,
     ),
     Alarm(
         name="random_weights",
@@ -240,7 +288,7 @@ ALARMS: tuple[Alarm, ...] = (
         text="Not assessed: fold, ...",
         where="in the notes",
         kinds=("wsi.",),
-        promise="by construction",
+        promise=_BY_CONSTRUCTION,
     ),
     Alarm(
         name="other_engine",
@@ -260,51 +308,45 @@ ALARMS: tuple[Alarm, ...] = (
         threshold="correlation of their slopes below -0.2",
         text="... right and left arm may be swapped.",
         where="in the notes of the recording",
-        kinds=("timeseries.",),
+        kinds=(_SIGNALS,),
     ),
-    Alarm(
-        name="orientation_unknown",
-        title="Orientation unknown",
-        level="inform",
+    _unknown(
+        "orientation",
+        "Orientation unknown",
         cause="the file says nothing of left and right",
-        threshold="no source",
         text="no side letters, a banner",
         where="at the images",
+        unseen="a file that says the wrong thing",
         kinds=(_MRI,),
-        promise="by construction; a file that says the wrong thing is not seen",
     ),
-    Alarm(
-        name="spacing_unknown",
-        title="Lengths unknown",
-        level="inform",
+    _unknown(
+        "spacing",
+        "Lengths unknown",
         cause="the file says no length of a pixel",
-        threshold="no source",
         text="no ruler, a badge",
         where="at the images",
+        unseen="a plausible wrong value",
         kinds=(_MRI,),
-        promise="by construction; a plausible wrong value is not seen",
     ),
-    Alarm(
-        name="mpp_unknown",
-        title="Microns per pixel unknown",
+    _unknown(
+        "mpp",
+        "Microns per pixel unknown",
         level="block",
         cause="the slide says none, or none that can be",
         threshold="none, or outside the plausible range of manifests",
         text="cannot be embedded (no mpp), left out (no mpp)",
         where="a run refuses the slide until --mpp is given; the screen shows a badge, no ruler",
+        unseen="a plausible wrong value",
         kinds=(),
-        promise="by construction; a plausible wrong value is not seen",
     ),
-    Alarm(
-        name="voltage_unknown",
-        title="Voltage unit unknown",
-        level="inform",
+    _unknown(
+        "voltage",
+        "Voltage unit unknown",
         cause="the recording says no unit, or several",
-        threshold="no source",
         text="no mV scale",
         where="at the traces",
-        kinds=("timeseries.",),
-        promise="by construction; a wrong unit in the file is not seen",
+        unseen="a wrong unit in the file",
+        kinds=(_SIGNALS,),
     ),
     Alarm(
         name="leak",
@@ -332,6 +374,8 @@ ALARMS: tuple[Alarm, ...] = (
         promise="every opening by the program",
     ),
 )
+
+ALARMS = tuple(replace(one, rows=one.rows or fault_rows(one.name)) for one in _LISTED)
 
 _BY_NAME: Mapping[str, Alarm] = MappingProxyType({alarm.name: alarm for alarm in ALARMS})
 

@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from medconsist.results.methods import SHOWN_FIRST
 from medconsist.results.schema import Result
-from medconsist.viewing.numbers import plain_name
+from medconsist.viewing.numbers import number, singular
 from medconsist.viewing.prediction_words import DOUBT
+from medconsist.viewing.scores import score_title
 
 __all__ = ["raised_alarms"]
 
@@ -34,13 +35,19 @@ def raised_alarms(
     """
     found = {name: look(result) for name, look in _LOOKS.items()}
     found["stored_bytes"] = tuple(unreadable)
-    found["stream"] = tuple(stream)
+    found["stream"] = tuple(_titled(words) for words in stream)
     return {name: reasons for name, reasons in found.items() if reasons}
+
+
+def _titled(words: str) -> str:
+    """Return what an alarm of a stream says, with its score as it is called on the screen."""
+    name, colon, rest = words.partition(":")
+    return f"{score_title(name)}{colon}{rest}"
 
 
 def _outside(result: Result) -> Reasons:
     return tuple(
-        f"{plain_name(score.name)}: {score.judgement}"
+        f"{score_title(score.name)}: {score.judgement}"
         for score in result.trust.scores
         if score.state == "outside"
     )
@@ -52,7 +59,8 @@ def _no_history(result: Result) -> Reasons:
     if not unjudged:
         return ()
     fewest = min(score.n_history for score in unjudged)
-    return (f"{len(unjudged)} of {len(scores)} scores, against {fewest} earlier cases.",)
+    words = f"{len(unjudged)} of {len(scores)} scores: this site has {fewest} earlier cases."
+    return (singular(words),)
 
 
 def _no_card(result: Result) -> Reasons:
@@ -62,8 +70,10 @@ def _no_card(result: Result) -> Reasons:
 
 
 def _simulation_trained(result: Result) -> Reasons:
-    label = "" if result.model is None else result.model.label
-    return (label,) if label else ()
+    model = result.model
+    if model is None or not model.label:
+        return ()
+    return (f"The weights of {model.name} are {model.label}.",)
 
 
 def _artefact(result: Result) -> Reasons:
@@ -73,7 +83,7 @@ def _artefact(result: Result) -> Reasons:
     values = {score.name: score.value for score in result.trust.scores}
     tissue_mm2 = values.get("tissue_area", math.inf)
     return tuple(
-        f"{score.meaning.rstrip('.')}: {100 * score.value:.2g} %."
+        f"{score.meaning.rstrip('.')}: {number(100 * score.value, '%')}."
         for score in result.trust.scores
         if score.name.endswith("_share") and score.value > 0
         if score.value * tissue_mm2 >= _FLAGGED_MM2
@@ -99,7 +109,7 @@ def _voltage(result: Result) -> Reasons:
     unknown = [one.role for one in traces if one.unit is None]
     if not unknown:
         return ()
-    return (f"{len(unknown)} of {len(traces)} recordings have no known unit: no mV scale.",)
+    return (f"No known unit in {len(unknown)} of {len(traces)} recordings: no mV scale.",)
 
 
 def _noted(*, start: str = "", anywhere: Sequence[str] = ()) -> Callable[[Result], Reasons]:

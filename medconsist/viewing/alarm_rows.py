@@ -1,6 +1,6 @@
 """Which rows of which bench measured the rates of which alarm; the numbers are not here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -87,31 +87,41 @@ def artefact_rows() -> tuple[RowOfBench, ...]:
 def stain_rows() -> tuple[RowOfBench, ...]:
     """Return the rows of the stain that is told on the overview, for a model made for H&E."""
     kinds = ("he", "ihc", "fluorescence")
-    return tuple(
-        RowOfBench(
-            rate="false" if kind == "he" else "true",
-            bench="tissue",
-            case=f"stain kind, {kind}",
-            metric="taken for itself",
-            condition=f"drawn {kind} slides, a model made for H&E",
-            is_complement=kind == "he",
-        )
-        for kind in kinds
-    )
+    cases = {f"stain kind, {kind}": f"drawn {kind} slides, a model made for H&E" for kind in kinds}
+    return _of_cases("tissue", "taken for itself", cases, counts_right=True)
 
 
 def audit_rows() -> tuple[RowOfBench, ...]:
     """Return the rows of the audit of a split, on simulated signals."""
     splits = ("clean split", "trials of a test patient in training", "copied test windows")
+    cases = {f"audit, {split}": f"{split} of simulated signals" for split in splits}
+    return _of_cases("ts-worlds", "flagged by the audit", cases, counts_right=False)
+
+
+def _of_cases(
+    bench: str, metric: str, cases: Mapping[str, str], *, counts_right: bool
+) -> tuple[RowOfBench, ...]:
+    """Return a row a case: the first one is clean and gives the false rate, the others the true.
+
+    Parameters
+    ----------
+    bench, metric
+        As `RowOfBench`.
+    cases
+        Case to condition.
+    counts_right
+        The metric counts what was taken for what it is, of the clean case too; else alarms.
+    """
     return tuple(
         RowOfBench(
-            rate="false" if split == "clean split" else "true",
-            bench="ts-worlds",
-            case=f"audit, {split}",
-            metric="flagged by the audit",
-            condition=f"{split} of simulated signals",
+            rate="true" if at else "false",
+            bench=bench,
+            case=case,
+            metric=metric,
+            condition=condition,
+            is_complement=counts_right and at == 0,
         )
-        for split in splits
+        for at, (case, condition) in enumerate(cases.items())
     )
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from medconsist.results.schema import Result
+from medconsist.viewing.kind_words import kind_words
 
 __all__ = ["CaseLine", "ResultFacts", "facts_of", "title_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResultFacts:
     """What a list needs of one result; made by `facts_of`.
 
@@ -49,9 +49,12 @@ class ResultFacts:
     numbers: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaseLine:
     """One line of the list.
+
+    A list of ten thousand holds few objects that the garbage collector has to look at: a line has
+    slots, and what it is found and sorted by is made once.
 
     Parameters
     ----------
@@ -69,6 +72,10 @@ class CaseLine:
         How many of its results cannot be read.
     current
         What is shown; None where that cannot be read.
+    place
+        Study and case.
+    names
+        Every name that words are looked for in, in lower case; the kind by code and in words.
 
     Examples
     --------
@@ -85,6 +92,15 @@ class CaseLine:
     items: tuple[str, ...] = ()
     n_unreadable: int = 0
     current: ResultFacts | None = None
+    place: tuple[str, str] = field(init=False, repr=False, compare=False)
+    names: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make place and names."""
+        kinds = () if self.kind is None else (self.kind, kind_words(self.kind))
+        named = (self.patient, self.case, self.item, *self.items, *kinds, self.study)
+        object.__setattr__(self, "place", (self.study, self.case))
+        object.__setattr__(self, "names", " ".join(name for name in named if name).lower())
 
     @property
     def title(self) -> str:
@@ -108,12 +124,6 @@ class CaseLine:
     def kind(self) -> str | None:
         """Domain and task of the current result, None where it cannot be read."""
         return None if self.current is None else self.current.kind
-
-    @cached_property
-    def names(self) -> str:
-        """Every name that words are looked for in, in lower case."""
-        named = (self.patient, self.case, self.item, *self.items, self.kind, self.study)
-        return " ".join(name for name in named if name).lower()
 
     def age(self, now: datetime) -> timedelta | None:
         """Return how long ago the current result was finished, None where it cannot be read."""

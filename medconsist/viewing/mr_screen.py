@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from medconsist import SIMULATED_NOTE
 from medconsist.results.schema import Result
 from medconsist.review.entries import Entry
@@ -56,7 +58,7 @@ def screen_data(reading: Reading, *, sealed: bool = False) -> dict[str, Any]:
     return {
         "identity": readable(title_of(result)),
         "notice": NOTICE,
-        "badges": ["simulated, not a person"] if SIMULATED_NOTE in result.notes else [],
+        "badges": ["simulated"] if SIMULATED_NOTE in result.notes else [],
         "sealed": sealed,
         "white": shown.white,
         "limit": shown.limit,
@@ -164,6 +166,7 @@ def _map(reading: Reading, pane: Pane) -> dict[str, Any]:
         "meaning": f"{style.meaning} {width}".strip(),
         "unit": style.unit,
         "high": style.scale(reading.white).high,
+        "gaps": pane.values is not None and not bool(np.isfinite(pane.values).all()),
         "showFrom": style.show_from,
         "problem": readable(pane.problem),
     }
@@ -181,6 +184,7 @@ def _frame(frame: Frame) -> dict[str, Any]:
         "size": list(frame.size),
         "spacing": list(frame.spacing_mm),
         "affine": frame.affine(),
+        "orientation": frame.orientation if None not in frame.spacing_mm else None,
         "axes": list(frame.axes),
         "signs": list(frame.signs),
         "native": PLANES.index(frame.native),

@@ -1,6 +1,7 @@
 """The numbers beside the images, as text: metrics, methods, and where a result comes from."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any
@@ -10,6 +11,7 @@ from medconsist.results.schema import Metric, Result
 from medconsist.viewing.panes import IMAGE_TITLES, IMAGE_WORDS
 
 __all__ = [
+    "ROUNDED",
     "image_label",
     "image_title",
     "key_label",
@@ -20,9 +22,17 @@ __all__ = [
     "plain_name",
     "provenance_rows",
     "recording_rows",
+    "singular",
 ]
 
+ROUNDED = (
+    "Rounded: measured values to four significant digits, probabilities to three decimals. The "
+    "exact ones are in the result."
+)
 _TRACE_AXES = ("time", "channels")
+_ONE_OF_MANY = re.compile(
+    r"(?<![\d.,])1 (earlier case|window|trial|recording|patient|case|slide|tile|unit)s\b"
+)
 
 
 def number(value: float, unit: str = "1") -> str:
@@ -45,6 +55,17 @@ def plain_name(name: str) -> str:
     'withheld error'
     """
     return name.replace("_", " ").strip()
+
+
+def singular(words: str) -> str:
+    """Return a sentence in which one of something is no plural, for those that are stored so.
+
+    Examples
+    --------
+    >>> singular("10 windows of 1 trials in 11 recordings.")
+    '10 windows of 1 trial in 11 recordings.'
+    """
+    return _ONE_OF_MANY.sub(r"1 \1", words)
 
 
 def metric_tables(

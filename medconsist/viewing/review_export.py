@@ -15,14 +15,23 @@ from medconsist.review.entries import Entry, newest
 from medconsist.review.records import Annotation, Subject
 from medconsist.review.store import ReviewStore
 from medconsist.viewing.leaving.annotations import Canvas, annotations_geojson
+from medconsist.viewing.leaving.dicom_sc import picture_sc
 from medconsist.viewing.leaving.dicom_seg import annotations_seg
 from medconsist.viewing.leaving.dicom_source import (
+    Source,
     source_of_image,
     source_of_result,
     volume_export,
 )
 from medconsist.viewing.leaving.dicom_sr import review_sr
+from medconsist.viewing.leaving.events import (
+    events_atr,
+    events_csv,
+    events_edf,
+    recordings_with_events,
+)
 from medconsist.viewing.leaving.export import Export
+from medconsist.viewing.leaving.plate import with_plate
 from medconsist.viewing.leaving.report import Review, review_pdf
 from medconsist.viewing.leaving.verdict_line import line_of
 from medconsist.viewing.leaving.verdicts_csv import verdicts_csv
@@ -89,7 +98,7 @@ class Leaving:
 
 
 def offers(leaving: Leaving, verdicts: Sequence[Entry]) -> list[Offer]:
-    """Return what may leave: reports of each verdict, the table, shapes, the image.
+    """Return what may leave: reports and picture of each verdict, the table, shapes, the image.
 
     Parameters
     ----------
@@ -106,11 +115,13 @@ def offers(leaving: Leaving, verdicts: Sequence[Entry]) -> list[Offer]:
         if _has_dicom():
             title = f"Report {said} (DICOM SR)"
             found.append(Offer(title, partial(_sr, leaving, entry)))
+            title = f"Picture {said} (DICOM secondary capture)"
+            found.append(Offer(title, partial(_sc, leaving, entry)))
     if leaving.canvas is not None:
         found.append(Offer("Shapes on the slide (GeoJSON)", partial(_geojson, leaving)))
     if leaving.result.kind == _MR:
         found += _volumes(leaving)
-    return found
+    return [*found, *_events(leaving)]
 
 
 def export_now(leaving: Leaving, offer: Offer, subject: Subject) -> Export:
@@ -150,11 +161,20 @@ def review_as_filed(leaving: Leaving, entry: Entry) -> Review:
         links=links,
         impressions=before("impression"),
         comments=before("comment"),
+        shapes=before("annotation"),
     )
 
 
 def _pdf(leaving: Leaving, entry: Entry) -> Export:
-    return review_pdf(review_as_filed(leaving, entry))
+    return review_pdf(with_plate(review_as_filed(leaving, entry), leaving.stored))
+
+
+def _sc(leaving: Leaving, entry: Entry) -> Export:
+    review = with_plate(review_as_filed(leaving, entry), leaving.stored)
+    if not review.pictures:
+        msg = f"there is no picture: {review.no_picture}"
+        raise RefusedInputError(msg)
+    return picture_sc(review, 0, source=_source(leaving))
 
 
 def _sr(leaving: Leaving, entry: Entry) -> Export:
@@ -164,9 +184,15 @@ def _sr(leaving: Leaving, entry: Entry) -> Export:
         impressions=leaving.thread("impression"),
         comments=[one for one in leaving.thread("comment") if _is_of(one, result)],
     )
+    return review_sr(review, source=_source(leaving))
+
+
+def _source(leaving: Leaving) -> Source:
+    """Return patient, study and image as all DICOM files of a result have them."""
+    result = leaving.result
     if result.kind == _MR:
-        return review_sr(review, source=source_of_image(_volume(leaving, "dicom", _role(result))))
-    return review_sr(review, source=source_of_result(result))
+        return source_of_image(_volume(leaving, "dicom", _role(result)))
+    return source_of_result(result)
 
 
 def _table(leaving: Leaving) -> Export:
@@ -180,6 +206,22 @@ def _geojson(leaving: Leaving) -> Export:
         msg = "the size of the slide is not known, so that its shapes have no frame."
         raise RefusedInputError(msg)
     return annotations_geojson(leaving.result.case, leaving.shapes(), canvas=leaving.canvas())
+
+
+def _events(leaving: Leaving) -> list[Offer]:
+    """Return the events that readers marked on recordings: all as a table, and by recording."""
+    result, marked = leaving.result, leaving.shapes()
+    numbers = recordings_with_events(result, marked)
+    found = [Offer("Events (CSV)", partial(events_csv, result, marked))] if numbers else []
+    for number in numbers:
+        title = f"Events of recording {number + 1}"
+        if _has("wfdb"):
+            make = partial(events_atr, result, marked, number)
+            found.append(Offer(f"{title} (WFDB .atr)", make))
+        if _has("edfio"):
+            make = partial(events_edf, result, marked, number)
+            found.append(Offer(f"{title} (EDF+)", make))
+    return found
 
 
 def _volumes(leaving: Leaving) -> list[Offer]:
@@ -215,4 +257,8 @@ def _is_of(entry: Entry, result: Result) -> bool:
 
 
 def _has_dicom() -> bool:
-    return importlib.util.find_spec("highdicom") is not None
+    return _has("highdicom")
+
+
+def _has(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

@@ -27,7 +27,7 @@ from medconsist.review.records import (
 from medconsist.review.store import Filing, ReviewStore
 
 __all__ = ["MEANINGS", "Form", "Signing", "comment_of", "draft_of", "file_seen", "form_of"]
-__all__ += ["impression_of", "shape_of", "signature_of", "stored_now", "withdrawal_of"]
+__all__ += ["impression_of", "moved_of", "shape_of", "signature_of", "stored_now", "withdrawal_of"]
 
 MEANINGS: dict[str, str] = {
     "review": "review: I have looked at this result",
@@ -193,6 +193,12 @@ def shape_of(body: Annotation, person: Person, *, thread: Sequence[Entry]) -> Fi
     again = _times_withdrawn(body, person, thread)
     said = [body.geometry, body.label, body.plane, again]
     return Filing(body=body, entry=_id(person, body.subject, "annotation", said))
+
+
+def moved_of(old: Entry, body: Annotation, person: Person) -> Filing:
+    """Return the annotation to file in the place of one of one's own."""
+    entry = _id(person, body.subject, "moved", [old.id, body.geometry, body.label, body.plane])
+    return Filing(body=body, entry=entry, supersedes=old.id)
 
 
 def withdrawal_of(old: Entry, subject: Subject, person: Person) -> Filing:

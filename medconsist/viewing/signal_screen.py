@@ -21,7 +21,7 @@ from medconsist.viewing.ecg_paper import GAINS, SPEEDS
 from medconsist.viewing.markup import NOTICE, readable
 from medconsist.viewing.overlay import colour_table
 from medconsist.viewing.places import asked_place, sent_pin
-from medconsist.viewing.signal_traces import Trace, traces_of
+from medconsist.viewing.signal_traces import Trace, is_span, traces_of
 from medconsist.viewing.signal_views import MOST_VALUES, RECORDED, montage_of, montages
 
 __all__ = ["MONTAGE_TITLES", "SignalPin", "attribution", "pin_of", "place_of", "widget_data"]
@@ -141,7 +141,7 @@ def pin_of(committed: object, result: Result) -> Pin | None:
     at: Any = committed.get("at")
     lead, number = committed.get("lead"), committed.get("recording")
     traces = {trace.number: trace for trace in traces_of(result)}
-    if not isinstance(number, int) or number not in traces or not _span(at, traces[number]):
+    if not isinstance(number, int) or number not in traces or not is_span(at, traces[number]):
         return None
     if not (lead is None or isinstance(lead, str)):
         return None
@@ -150,15 +150,6 @@ def pin_of(committed: object, result: Result) -> Pin | None:
         name = f"recording {number + 1}" + ("" if name is None else f", {name}")
     first, last = sorted(map(float, at))
     return Pin(space="time", at=(first, last), lead=name)
-
-
-def _span(at: Any, trace: Trace) -> bool:  # noqa: ANN401  of a browser
-    return (
-        isinstance(at, list | tuple)
-        and len(at) == 2
-        and all(isinstance(one, int | float) and not isinstance(one, bool) for one in at)
-        and all(0 <= one <= trace.samples / trace.rate for one in at)
-    )
 
 
 def _recording(trace: Trace) -> dict[str, Any]:

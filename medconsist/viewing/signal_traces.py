@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from medconsist.timeseries.recording import InMemoryRecording, RecordingInfo
 from medconsist.viewing.markup import readable
 from medconsist.viewing.traces import millivolts_per
 
-__all__ = ["Trace", "recording_of", "trace_numbered", "traces_of"]
+__all__ = ["Trace", "is_span", "recording_of", "trace_numbered", "traces_of"]
 
 _ROLE = "signal_"
 _AXES = ("time", "channels")
@@ -104,6 +104,16 @@ def trace_numbered(result: Result, number: int) -> Trace:
             return trace
     msg = f"this result has no recording {number}."
     raise MissingInputError(msg)
+
+
+def is_span(at: Any, trace: Trace) -> bool:  # noqa: ANN401  of a browser
+    """Say whether something is two times [s] within a recording, in any order."""
+    return (
+        isinstance(at, list | tuple)
+        and len(at) == 2
+        and all(isinstance(one, int | float) and not isinstance(one, bool) for one in at)
+        and all(0 <= one <= trace.samples / trace.rate for one in at)
+    )
 
 
 def recording_of(stored: StoredResult, trace: Trace) -> InMemoryRecording:

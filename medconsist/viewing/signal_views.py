@@ -23,6 +23,7 @@ from medconsist.timeseries.recording import InMemoryRecording
 from medconsist.viewing.signal_traces import Trace
 
 __all__ = [
+    "LEAST_HZ",
     "MOST_VALUES",
     "RECORDED",
     "Stretch",
@@ -36,6 +37,8 @@ __all__ = [
 
 MOST_VALUES = 4_000_000
 """Samples, over all channels, in one answer."""
+LEAST_HZ = 0.01
+"""A filter with a slower corner needs hours to settle, and one far below it has no numbers."""
 RECORDED = "recorded"
 _MOST_FILTERED = 60_000_000  # samples over all channels; 0.5 GB while a filter runs
 _EEG = {
@@ -57,9 +60,9 @@ class View:
     montage
         `RECORDED`, or a name of `montages`.
     above, below
-        Corners of high-pass and low-pass [Hz]; None for none.
+        Corners of high-pass and low-pass, `LEAST_HZ` or more [Hz]; None for none.
     notch
-        Frequency that is cut out [Hz]; None for none.
+        Frequency that is cut out, `LEAST_HZ` or more [Hz]; None for none.
 
     Raises
     ------
@@ -78,7 +81,10 @@ class View:
     notch: float | int | None = None
 
     def __post_init__(self) -> None:
-        _ = self.band
+        corners = () if self.band is None else self.band.corners
+        if corners and min(corners) < LEAST_HZ:
+            msg = f"a corner of {min(corners):g} Hz; allowed: {LEAST_HZ} Hz or more."
+            raise RefusedInputError(msg)
 
     @property
     def band(self) -> Band | None:

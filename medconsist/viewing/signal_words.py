@@ -1,19 +1,23 @@
 """What a model says of a patient's recordings: probabilities, spans, nearest trials of others."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
 from medconsist.results.schema import Result
+from medconsist.viewing.numbers import singular
 from medconsist.viewing.prediction_words import PredictionWords, prediction_words
 
 __all__ = ["Near", "NearTrials", "SignalWords", "near_trials", "signal_words"]
+__all__ += ["without_other_patients"]
 
 _OVER = "over this patient's "
 _NEAREST = "Nearest training trials of other patients:"
-_TRIAL = re.compile(r"trial ([0-9]+) of (.+?) \(([^()]*), ([0-9.]+)\)(?:, |\.$)")
+# Of results that were made before trials were told without ids, "trial 3 of p-7".
+_TRIAL = re.compile(r"(one|trial [0-9]+) of (.+?) \(([^()]*), ([0-9.]+)\)(?:, |\.$)")
 _INTERVAL = re.compile(r"(No interval|Over this patient's own)")
+_STRATUM = re.compile(r"only ([0-9]+) units \((.+?)\) in a stratum: too narrow below ([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,9 @@ def signal_words(result: Result) -> SignalWords | None:
         for metric in result.metrics
         if metric.name.startswith(_OVER) and metric.ci_low is not None
     }
-    span = next((fact for fact in words.facts if _INTERVAL.match(fact)), "")
-    facts = tuple(fact for fact in words.facts if not fact.startswith(_NEAREST) and fact != span)
+    told = tuple(_plain(fact) for fact in words.facts if not fact.startswith(_NEAREST))
+    span = next((fact for fact in told if _INTERVAL.match(fact)), "")
+    facts = tuple(fact for fact in told if fact != span)
     rows = tuple((name, value, spans.get(name, "")) for name, value in words.probabilities)
     return SignalWords(PredictionWords(words.probabilities, words.doubts, facts), rows, span)
 
@@ -125,9 +130,41 @@ def near_trials(
         return NearTrials((), "This result stores no nearest trials of other patients.")
     if trained_on in studies and not may_see(trained_on):
         return NearTrials((), "The nearest trials are of a study that you may not see.")
-    letters = dict[str, str]()
-    for _, patient, _, _ in found:
-        letters.setdefault(patient, f"patient {ascii_uppercase[len(letters) % 26]}")
+    letters = _letters(patient for _, patient, _, _ in found)
     return NearTrials(
         tuple(Near(letters[patient], label, far) for _, patient, label, far in found), ""
     )
+
+
+def without_other_patients(
+    result: Result, *, studies: Sequence[str], may_see: Callable[[str], bool]
+) -> Result:
+    """Return a result whose notes name no training patient, for whatever a reader is given of it.
+
+    Parameters
+    ----------
+    result
+        Any; one that names nobody else is returned as it is.
+    studies, may_see
+        As `near_trials`. Trials of a study that the reader may not see are left out altogether.
+    """
+    if not any(note.startswith(_NEAREST) for note in result.notes):
+        return result
+    near = near_trials(result, studies=studies, may_see=may_see).trials
+    told = ", ".join(f"one of {one.whose} ({one.label}, {one.distance})" for one in near)
+    said = [note for note in result.notes if not note.startswith(_NEAREST)]
+    said += [f"{_NEAREST} {told}."] if near else []
+    return result.model_copy(update={"notes": tuple(said)})
+
+
+def _plain(fact: str) -> str:
+    """Return a stored sentence without the words of statistics, and one of something as one."""
+    return singular(_STRATUM.sub(r"only \1 \2s: too narrow below \3", fact))
+
+
+def _letters(patients: Iterable[str]) -> dict[str, str]:
+    """Return for each patient a letter in the order of their coming."""
+    letters = dict[str, str]()
+    for patient in patients:
+        letters.setdefault(patient, f"patient {ascii_uppercase[len(letters) % 26]}")
+    return letters

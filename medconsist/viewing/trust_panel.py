@@ -15,8 +15,9 @@ from medconsist.viewing.alarm_list import ALARMS, Alarm
 from medconsist.viewing.alarm_raised import raised_alarms
 from medconsist.viewing.alarm_rates import NOT_MEASURED, AlarmRate, rates_of
 from medconsist.viewing.markup import NOTICE
-from medconsist.viewing.numbers import number, plain_name, provenance_rows
-from medconsist.viewing.scores import expected_words, stated_width
+from medconsist.viewing.numbers import number, provenance_rows
+from medconsist.viewing.scores import NO_EXPECTATION, expected_words, score_title, stated_width
+from medconsist.viewing.trust_claim import Claim, claim_of
 from medconsist.viewing.trust_panel_history import SiteHistory, place_of
 from medconsist.viewing.trust_panel_model import model_rows
 
@@ -40,11 +41,17 @@ SEALED = (
 _HEADLINES: dict[Tone, str] = {
     "block": "Blocked: a part of this result must not be read.",
     "advise": "Look at the alarms before the numbers.",
-    "neutral": "Not judged as a whole: some scores, or all, have no history at this site.",
+    "neutral": "Not judged as a whole.",
     "within": "Every score is within the history of this site. That says nothing of whether the "
     "result is right.",
 }
+_NO_DIGEST = " The earlier cases that some scores were judged by are not on record."
 _NO_SCORES = "This result holds no trust scores: nothing was measured of it."
+_BESIDE = {
+    "no_history": "not judged",
+    "within": "within the history of this site",
+    "outside": "outside the history of this site",
+}
 _OF_THE_INPUT = ("Input: ", "Kind", "Finished", "Code", "Versions")
 
 
@@ -64,8 +71,9 @@ class ScoreLine:
 
     Examples
     --------
-    >>> ScoreLine.__dataclass_params__.frozen
-    True
+    >>> ScoreLine(name="Unusable leads", value="0", n=16, expected="no expectation",
+    ...           state="no_history", judgement="", place="", meaning="").beside
+    'not judged'
     """
 
     name: str
@@ -76,6 +84,25 @@ class ScoreLine:
     judgement: str
     place: str
     meaning: str
+
+    @property
+    def beside(self) -> str:
+        """What stands beside the value: what was expected, and how unusual it is here.
+
+        That it is not judged stands there only where nothing was expected either.
+        """
+        history = _BESIDE[self.state]
+        if self.expected == NO_EXPECTATION:
+            return history
+        return self.expected if self.state == "no_history" else f"{self.expected}, {history}"
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What stands behind the line, a sentence each; no history is said once."""
+        rests = f"{self.expected[:1].upper()}{self.expected[1:]}; n = {self.n}."
+        place = f"{self.place[:1].upper()}{self.place[1:]}."
+        judged = () if self.state == "no_history" else (self.judgement,)
+        return (self.meaning, rests, *judged, place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +150,8 @@ class TrustPanel:
     ----------
     tone, headline
         The heaviest thing that is said, and its sentence.
+    claim
+        The image that is shown first, or a prediction; None where that is sealed.
     scores, history, validity
         The trust record, what it was compared with now, and the condition of its p-values.
     alarms
@@ -142,6 +171,7 @@ class TrustPanel:
 
     tone: Tone
     headline: str
+    claim: Claim | None = None
     scores: tuple[ScoreLine, ...] = ()
     history: str = ""
     validity: str = ""
@@ -182,10 +212,10 @@ def trust_panel(
     alarms = _alarm_lines(result, raised_alarms(result, stream=stream, unreadable=unreadable))
     scores = tuple(_score_line(score, history) for score in result.trust.scores)
     tone = _tone(result.trust.scores, alarms)
-    is_empty = not scores and tone == "neutral"
     return TrustPanel(
         tone=tone,
-        headline=_NO_SCORES if is_empty else _HEADLINES[tone],
+        headline=_headline(tone, result.trust.scores),
+        claim=claim_of(result),
         scores=scores,
         history=history.words,
         validity=result.trust.validity,
@@ -223,7 +253,7 @@ def _score_line(score: Score, history: SiteHistory) -> ScoreLine:
     lost = score.n_history - place.n
     said = f"; {lost} of the cases that it was judged by are not there now" if lost > 0 else ""
     return ScoreLine(
-        name=plain_name(score.name),
+        name=score_title(score.name),
         value=number(score.value, score.unit),
         n=score.n,
         expected=expected_words(score),
@@ -232,6 +262,16 @@ def _score_line(score: Score, history: SiteHistory) -> ScoreLine:
         place=f"{place.words}{said}",
         meaning=score.meaning,
     )
+
+
+def _headline(tone: Tone, scores: Sequence[Score]) -> str:
+    if tone != "neutral":
+        return _HEADLINES[tone]
+    if not scores:
+        return _NO_SCORES
+    # where there is no history, the alarm that says so stands below; nothing else would say this
+    has_no_digest = any(score.p is not None and score.calibration_id is None for score in scores)
+    return f"{_HEADLINES['neutral']}{_NO_DIGEST if has_no_digest else ''}"
 
 
 def _alarm_lines(result: Result, raised: dict[str, tuple[str, ...]]) -> tuple[AlarmLine, ...]:
@@ -253,7 +293,8 @@ def _alarm_line(alarm: Alarm, result: Result, reasons: tuple[str, ...]) -> Alarm
     )
     measured = {rate.score for rate in rates}
     unmeasured = [name for name in names if alarm.is_of_each_score and name not in measured]
-    return AlarmLine(alarm=alarm, reasons=reasons, rates=rates, unmeasured=tuple(unmeasured))
+    told = alarm.told_of(result.kind)
+    return AlarmLine(alarm=told, reasons=reasons, rates=rates, unmeasured=tuple(unmeasured))
 
 
 def _tone(scores: Sequence[Score], alarms: Sequence[AlarmLine]) -> Tone:

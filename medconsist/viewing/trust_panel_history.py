@@ -77,7 +77,8 @@ class ScorePlace:
     def words(self) -> str:
         """The place, or that there is none."""
         if not self.is_known:
-            return f"no history: fewer than {self.needed + 1} cases ({self.n} earlier ones)"
+            earlier = "1 earlier one" if self.n == 1 else f"{self.n} earlier ones"
+            return f"no history: fewer than {self.needed + 1} cases ({earlier})"
         first, last = self.n_below + 1, self.n_below + self.n_equal + 1
         rank = f"{first}" if first == last else f"{first} to {last}"
         return (

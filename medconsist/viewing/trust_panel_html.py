@@ -1,16 +1,23 @@
-"""The trust panel as HTML, every text of it escaped."""
+"""The trust panel as HTML, every text of it escaped.
+
+From above: the state in one line, the alarms that are raised, what the model claims, the scores in
+a line each, the model and the hashes, the alarms that are not raised. What a reader does not need
+at once is folded away, and the name of each fold says what is in it.
+"""
 
 from collections.abc import Sequence
 
 from medconsist.viewing.alarm_rates import NOT_MEASURED, RATES_NOTE
 from medconsist.viewing.markup import badges, safe, table
-from medconsist.viewing.numbers import plain_name
+from medconsist.viewing.numbers import ROUNDED
+from medconsist.viewing.scores import score_title
+from medconsist.viewing.trust_claim import Claim
 from medconsist.viewing.trust_panel import AlarmLine, ScoreLine, TrustPanel
 
-__all__ = ["trust_panel_html"]
+__all__ = ["claim_html", "trust_panel_html"]
 
 _TONES = {"block": "block", "advise": "advise", "inform": "quiet"}
-_FEW = 3  # scores of one meaning that are shown before the others fold away
+_FEW = 3  # reasons of one alarm that are shown before the others fold away
 _LONGEST = 2_000  # letters of a sentence
 
 
@@ -23,48 +30,77 @@ def trust_panel_html(panel: TrustPanel) -> str:
     tone = panel.tone if panel.tone in ("block", "advise") else "quiet"
     parts = [
         f'<section class="mc-trust" aria-label="Trust panel">'
-        f'<p class="mc-notice">{safe(panel.notice)}</p>'
-        f"<p>{badges([panel.headline], tone=tone)}</p>",
-        _alarms(panel),
+        f"<p>{badges([panel.headline], tone=tone)}</p>"
+        f'<p class="mc-notice">{safe(panel.notice)}</p>',
+        _raised(panel),
     ]
+    if panel.claim is not None:
+        above = tuple(reason for line in panel.raised for reason in line.reasons)
+        parts.append(claim_html(panel.claim, above=above))
     if not panel.is_sealed:
-        parts += [_scores(panel), _rows("The model", panel.model)]
-    parts.append(_rows("Hashes, configuration, code", panel.origin))
+        parts += [_scores(panel), _rows("The model: card, label, training cohort", panel.model)]
+    parts += [_rows("Hashes, configuration, code", panel.origin), _silent(panel)]
     return "".join(parts) + "</section>"
 
 
-def _alarms(panel: TrustPanel) -> str:
-    silent = [line for line in panel.alarms if not line.is_raised]
-    raised = "".join(_alarm(line) for line in panel.raised) or _small("No alarm is raised.")
-    quiet = "".join(_alarm(line) for line in silent)
-    folded = (
-        f"<details><summary>{len(silent)} alarms that are not raised, and how often they are right"
-        f"</summary>{quiet}</details>"
-        if silent
-        else ""
+def claim_html(claim: Claim, *, above: Sequence[str] = ()) -> str:
+    """Return what a model claims: its doubts first, its numbers, what they are, how they came.
+
+    Parameters
+    ----------
+    claim
+        In words.
+    above
+        Sentences that stand above as the reason of an alarm; they are not said again.
+    """
+    doubts = "".join(
+        f'<div class="mc-doubt">{safe(doubt, limit=_LONGEST)}</div>'
+        for doubt in claim.doubts
+        if doubt not in above
     )
-    return f'{_heading("Alarms")}<div class="mc-card">{raised}{folded}{_small(RATES_NOTE)}</div>'
+    if any(doubt in above for doubt in claim.doubts):
+        doubts += _small("This case cannot be assessed: the reason is the alarm above.")
+    rows = table(claim.heads, claim.rows, caption=claim.caption) if claim.rows else ""
+    said = "".join(_meaning(words) for words in claim.said if words not in above)
+    if any(words in above for words in claim.said):
+        said += _small("Why: see the alarm above.")
+    facts = "".join(map(_small, claim.facts))
+    folded = _fold(f"Training, threshold, notes of the model ({len(claim.facts)})", facts)
+    return f'{_heading(claim.title)}<div class="mc-card">{doubts}{rows}{said}{folded}</div>'
+
+
+def _raised(panel: TrustPanel) -> str:
+    raised = "".join(map(_alarm, panel.raised)) or _small("No alarm is raised.")
+    return f'{_heading("Alarms")}<div class="mc-card">{raised}</div>'
+
+
+def _silent(panel: TrustPanel) -> str:
+    silent = [line for line in panel.alarms if not line.is_raised]
+    noun = "alarm that is" if len(silent) == 1 else "alarms that are"
+    title = f"{len(silent)} {noun} not raised: causes and rates"
+    said = "".join(map(_alarm, silent))
+    return f'<div class="mc-card">{_fold(title, said)}</div>' if silent else ""
 
 
 def _alarm(line: AlarmLine) -> str:
     alarm = line.alarm
-    reasons = "".join(
-        f'<p class="mc-meaning">{safe(why, limit=_LONGEST)}</p>' for why in line.reasons
-    )
+    shown, rest = line.reasons[:_FEW], line.reasons[_FEW:]
     facts = [
         ("Cause", alarm.cause),
         ("Threshold", alarm.threshold),
         ("Promise", alarm.promise or "none"),
-        ("Measured by", line.measured),
+        ("Rates measured by" if line.rates else "Rates", line.measured),
     ]
-    known = table(["", ""], facts, caption="What it is")
-    unfold = " open" if line.is_raised and alarm.level != "inform" else ""
+    known = table(["Of this alarm", "Value"], facts, caption=f"About: {alarm.title}")
+    inside = [f"{len(rest)} more reasons"] if rest else []
+    inside += ["cause", "threshold", "promise"]
+    inside.append("measured rates" if line.rates else f"rates {NOT_MEASURED}")
+    inner = "".join(map(_meaning, rest)) + known + _rates(line)
+    folded = _fold(_sentence(", ".join(inside)), inner, of=alarm.title)
     tone = _TONES[alarm.level] if line.is_raised else "quiet"
     return (
         f'<div class="mc-alarm"><p>{badges([alarm.level], tone=tone)} '
-        f"<strong>{safe(alarm.title)}</strong></p>{reasons}"
-        f"<details{unfold}><summary>{safe(_summary(line))}</summary>{known}{_rates(line)}</details>"
-        "</div>"
+        f"<strong>{safe(alarm.title)}</strong></p>{''.join(map(_meaning, shown))}{folded}</div>"
     )
 
 
@@ -80,17 +116,18 @@ def _summary(line: AlarmLine) -> str:
             said.append(f"{which} rate from {low.words} to {high.words}")
         else:
             said.append(f"{which} rate {NOT_MEASURED}")
-    return "; ".join(said)
+    return f"{_sentence('; '.join(said))}."
 
 
 def _rates(line: AlarmLine) -> str:
-    names = ", ".join(map(plain_name, line.unmeasured))
+    names = ", ".join(map(score_title, line.unmeasured))
     unmeasured = _small(f"Rates {NOT_MEASURED} for: {names}.") if names else ""
     if not line.rates:
         return unmeasured
-    rows = [(rate.condition, plain_name(rate.score), rate.rate, rate.words) for rate in line.rates]
+    rows = [(rate.condition, score_title(rate.score), rate.rate, rate.words) for rate in line.rates]
     heads = ["On", "Score", "Rate", "Value, 95 % interval, n"]
-    return table(heads, rows, caption=f"Measured rates: {line.alarm.title}") + unmeasured
+    measured = table(heads, rows, caption=f"Measured rates: {line.alarm.title}")
+    return _small(_summary(line)) + measured + unmeasured + _small(RATES_NOTE)
 
 
 def _scores(panel: TrustPanel) -> str:
@@ -99,46 +136,75 @@ def _scores(panel: TrustPanel) -> str:
     groups: dict[str, list[ScoreLine]] = {}
     for score in panel.scores:
         groups.setdefault(score.meaning, []).append(score)
-    cards = "".join(_card(group) for group in groups.values())
-    below = "".join(
-        _small(words) for words in (panel.width, panel.history, panel.validity) if words
+    lines = "".join(map(_group, groups.values()))
+    compared = [panel.width, panel.history, panel.validity, ROUNDED]
+    is_judged = any(score.state != "no_history" for score in panel.scores)
+    if is_judged:  # a p-value stands nowhere without its condition
+        compared.remove(panel.validity)
+    below = _small(panel.validity) if is_judged else ""
+    folded = _fold(
+        "Site history, p-values, rounding",
+        "".join(_small(words) for words in compared if words),
     )
-    return f"{_heading('What measurement says')}{cards}{below}"
+    return f'{_heading("What measurement says")}<div class="mc-card">{lines}{below}{folded}</div>'
 
 
-def _card(group: Sequence[ScoreLine]) -> str:
+def _group(group: Sequence[ScoreLine]) -> str:
     """Return scores of one meaning: one outside its history is never folded away."""
-    shown = [score for at, score in enumerate(group) if at < _FEW or score.state == "outside"]
+    shown = [score for at, score in enumerate(group) if at == 0 or score.state == "outside"]
     rest = [score for score in group if score not in shown]
-    said = "".join(_score(score) for score in shown)
-    folded = (
-        f"<details><summary>{len(rest)} more</summary>{''.join(map(_score, rest))}</details>"
-        if rest
-        else ""
-    )
-    meaning = safe(group[0].meaning, limit=_LONGEST)
-    return f'<section class="mc-card">{said}{folded}<p class="mc-meaning">{meaning}</p></section>'
+    said = "".join(map(_score, shown))
+    if not rest:
+        return said
+    same = f"{shown[0].name}, "
+    first, last = (score.name.removeprefix(same) for score in (rest[0], rest[-1]))
+    named = first if len(rest) == 1 else f"{first} to {last}"
+    return said + _fold(f"{len(rest)} more: {named}", "".join(map(_score, rest)), of=shown[0].name)
 
 
 def _score(score: ScoreLine) -> str:
-    tone = "advise" if score.state == "outside" else "quiet"
-    return (
-        f"<h3>{safe(score.name)}</h3><p><strong>{safe(score.value)}</strong> "
-        f"{safe(score.expected)}, n = {score.n}</p><p>{badges([score.judgement], tone=tone)}</p>"
-        f'<p class="mc-small">{safe(score.place)}</p>'
-    )
+    """Return name, value and what stands beside it; the rest is behind that line."""
+    beside = f", {safe(score.beside)}"
+    if score.state == "outside":
+        beside = f" {badges([score.beside], tone='advise')}"
+    line = f"<b>{safe(score.name)}</b>: <strong>{safe(score.value)}</strong>{beside}"
+    details = "".join(_small(words) for words in score.details)
+    return f'<details class="mc-score"><summary>{line}</summary>{details}</details>'
 
 
 def _rows(title: str, rows: Sequence[tuple[str, str]]) -> str:
     if not rows:
         return ""
-    listed = table(["", "Value"], rows, caption=title)
-    folded = f"<details><summary>{safe(title)}</summary>{listed}</details>"
-    return f'<div class="mc-card">{folded}</div>'
+    return f'<div class="mc-card">{_fold(title, table(["", "Value"], rows, caption=title))}</div>'
+
+
+def _fold(title: str, inner: str, *, of: str = "") -> str:
+    """Return what is closed until a reader opens it; nothing where there is nothing in it.
+
+    Parameters
+    ----------
+    title
+        What is in it.
+    inner
+        HTML.
+    of
+        Whose it is, for those who hear the page; who sees it sees what it stands below.
+    """
+    heard = f'<span class="mc-heard"> of: {safe(of)}</span>' if of else ""
+    return f"<details><summary>{safe(title)}{heard}</summary>{inner}</details>" if inner else ""
 
 
 def _heading(title: str) -> str:
     return f'<h2 class="mc-h">{safe(title)}</h2>'
+
+
+def _sentence(words: str) -> str:
+    """Return words with a capital at their begin."""
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _meaning(words: str) -> str:
+    return f'<p class="mc-meaning">{safe(words, limit=_LONGEST)}</p>'
 
 
 def _small(words: str) -> str:

@@ -56,7 +56,7 @@ class Reviews:
     sites: Mapping[Place, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkRow:
     """One case of the list, with what readers filed.
 
@@ -89,7 +89,7 @@ class WorkRow:
     @property
     def place(self) -> Place:
         """Study and case."""
-        return (self.line.study, self.line.case)
+        return self.line.place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ class Page:
 
 def joined(lines: Iterable[CaseLine], reviews: Reviews) -> list[WorkRow]:
     """Return one row for every case, in the order of the lines."""
-    return [_row(line, (line.study, line.case), reviews) for line in lines]
+    return [_row(line, line.place, reviews) for line in lines]
 
 
 def chosen(rows: Iterable[WorkRow], wanted: Wanted) -> list[WorkRow]:

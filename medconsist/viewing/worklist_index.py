@@ -23,7 +23,7 @@ Stamp = tuple[int, ...]
 Told = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Read:
     """One result as it was read; a stamp of None is read again each time."""
 
@@ -32,13 +32,13 @@ class _Read:
     problem: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """One case as it was seen; ``line`` is None for a folder without a finished result."""
 
     stamp: Stamp
     is_settled: bool
-    pointer: Path
+    pointer: str
     results: Mapping[str, _Read]
     line: CaseLine | None
 
@@ -116,11 +116,11 @@ class CaseIndex:
             before = seen[case].results if case in seen else {}
             results, line = _look(store, case, before)
             is_settled = _is_lasting(results, line) and _is_old(stamps[case], now_ns)
-            pointer = self.root / store.study / case / _CURRENT
+            pointer = str(self.root / store.study / case / _CURRENT)
             seen[case] = _Seen(stamps[case], is_settled, pointer, results, line)
             if told is not None:
                 told(count, len(stale))
-        return [line for _, one in sorted(seen.items()) if (line := one.line) is not None]
+        return [line for case in sorted(seen) if (line := seen[case].line) is not None]
 
 
 def _is_fresh(seen: _Seen | None, stamp: Stamp) -> bool:
@@ -149,19 +149,21 @@ def _stamps(folder: Path, seen: Mapping[str, _Seen]) -> dict[str, Stamp]:
                 known = seen.get(entry.name)
                 if not entry.is_dir() or (known is None and not is_id(entry.name)):
                     continue
-                pointer = Path(entry.path, _CURRENT) if known is None else known.pointer
+                pointer = f"{entry.path}/{_CURRENT}" if known is None else known.pointer
                 try:
                     own = entry.stat()
                 except FileNotFoundError:  # removed since the listing
                     continue
-                found[entry.name] = (own.st_mtime_ns, own.st_ino, *_file_stamp(pointer))
+                stamp = (own.st_mtime_ns, own.st_ino, *_file_stamp(pointer))
+                # one that was kept is no new object for the garbage collector
+                found[entry.name] = known.stamp if known and known.stamp == stamp else stamp
     return found
 
 
-def _file_stamp(path: Path) -> Stamp:
+def _file_stamp(path: str) -> Stamp:
     """Return time of change and number of a file, zeros where it cannot be looked at."""
     try:
-        own = path.stat()
+        own = os.stat(path)  # noqa: PTH116  of each case of each list, in half the time
     except OSError:
         return (0, 0)
     return (own.st_mtime_ns, own.st_ino)

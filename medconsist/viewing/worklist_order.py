@@ -1,12 +1,11 @@
 """Orders of the worklist: by time and name for everybody, by scores when a person asked for it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from medconsist._ids import nearest
 from medconsist.errors import RefusedInputError
-from medconsist.viewing.case_line import CaseLine
-from medconsist.viewing.worklist import WorkRow
+from medconsist.viewing.worklist import Place, WorkRow
 
 __all__ = ["ORDERS", "SCORE_ORDERS", "arranged"]
 
@@ -49,42 +48,31 @@ def arranged(
             f"allowed are {', '.join(ORDERS)}."
         )
         raise RefusedInputError(msg)
+    in_place = sorted(rows, key=_place)  # sorting is stable: this decides between equals
+    ranks = [_rank(row, by, number) for row in in_place]
+    placed = [n for n, rank in enumerate(ranks) if rank is not None]
+    unplaced = [row for row, rank in zip(in_place, ranks, strict=True) if rank is None]
+    return [in_place[n] for n in sorted(placed, key=ranks.__getitem__)] + unplaced
+
+
+def _place(row: WorkRow) -> Place:
+    return row.place
+
+
+def _rank(row: WorkRow, by: str, number: str) -> Any:  # noqa: ANN401  what sorts, of one kind each
+    """Return what a row is sorted by, the least first; None where it has no place in the order."""
+    line, facts = row.line, row.line.current
     if by == "site":
-        return sorted(rows, key=lambda row: (row.site is None, row.site or "", row.place))
-    if by == "number":
-        return sorted(rows, key=lambda row: (_number_rank(row.line, number), row.place))
-    rank = _RANKS[by]
-    return sorted(rows, key=lambda row: (rank(row.line), row.place))
-
-
-def _time_rank(line: CaseLine) -> tuple[Any, ...]:
-    return (1,) if line.finished is None else (0, -line.finished.timestamp())
-
-
-def _age_rank(line: CaseLine) -> tuple[Any, ...]:
-    return (1,) if line.finished is None else (0, line.finished.timestamp())
-
-
-def _patient_rank(line: CaseLine) -> tuple[Any, ...]:
-    return (line.patient is None, line.patient or "")
-
-
-def _trust_rank(line: CaseLine) -> tuple[Any, ...]:
-    facts = line.current
+        return row.site
+    if by == "patient":
+        return line.patient
     if facts is None:
-        return (1,)
+        return None
+    if by == "time":
+        return -facts.finished.timestamp()
+    if by == "age":
+        return facts.finished.timestamp()
+    if by == "number":
+        return -facts.numbers[number] if number in facts.numbers else None
     least = 1.0 if facts.least_p is None else facts.least_p
-    return (0, -facts.n_outside, facts.least_p is not None, least)
-
-
-def _number_rank(line: CaseLine, name: str) -> tuple[Any, ...]:
-    numbers = {} if line.current is None else line.current.numbers
-    return (0, -numbers[name]) if name in numbers else (1,)
-
-
-_RANKS: dict[str, Callable[[CaseLine], tuple[Any, ...]]] = {
-    "time": _time_rank,
-    "age": _age_rank,
-    "patient": _patient_rank,
-    "trust": _trust_rank,
-}
+    return (-facts.n_outside, facts.least_p is not None, least)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from medconsist.viewing.kind_words import kind_words
 from medconsist.viewing.markup import readable
 from medconsist.viewing.numbers import number
 from medconsist.viewing.worklist import WorkRow
@@ -80,7 +81,7 @@ def row_cells(row: WorkRow, asked: Asked, *, now: datetime, me: str, root: Path)
     finished = line.finished and line.finished.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
     cells = [
         line.title + n_items,
-        line.kind or "unknown",
+        "unknown" if line.kind is None else kind_words(line.kind),
         line.study,
         finished or "unknown",
         age_words(line.age(now)),

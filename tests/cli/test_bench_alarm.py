@@ -135,3 +135,19 @@ def test_alarm_takes_a_seed_and_a_figure(
     assert asked == [(4, tmp_path / "a.svg")]
     assert program("bench", "alarm", "--draws", 5).code == 2
     assert program("bench", "ts", "--figure", tmp_path / "a.svg").code == 2
+
+
+def test_alarm_faults_takes_a_seed_and_draws(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int | None]] = []
+
+    def quick(*, seed: int, draws: int | None) -> BenchReport:
+        asked.append((seed, draws))
+        return BenchReport(command="medconsist bench alarm-faults", rows=())
+
+    monkeypatch.setattr("medconsist.viewing.bench.alarm_faults.run_bench", quick)
+    assert program("bench", "alarm-faults", "--seed", 4, "--draws", 3, "--json").code == 0
+    assert program("bench", "alarm-faults").code == 0
+    assert asked == [(4, 3), (0, None)]
+    assert program("bench", "alarm-faults", "--figure", "a.svg").code == 2

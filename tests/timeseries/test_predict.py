@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import edfio
 import numpy as np
 import pytest
 import torch
@@ -137,6 +138,26 @@ def test_a_rerun_computes_nothing_and_another_card_does(tmp_path: Path, model: S
     assert predict_patient(replace(asked, card=other.card), other).fresh
     with pytest.raises(RefusedInputError, match="names another model than the one that is asked"):
         predict_patient(asked, other)
+
+
+def test_a_file_that_may_name_a_patient_is_found_again_as_it_was(
+    tmp_path: Path, model: SignalModel
+) -> None:
+    path = tmp_path / "a.edf"
+    signals = [
+        edfio.EdfSignal(lead, 100, label=name, physical_dimension="mV", physical_range=(-40, 40))
+        for name, lead in zip(("I", "II", "V2"), new_recording().read().T, strict=True)
+    ]
+    edfio.Edf(signals, patient=edfio.Patient(code="HOSPITAL-1")).write(path)
+    asked = job(tmp_path, model)
+    asked = replace(asked, paths=(asked.paths[0], path))
+    result = predict_patient(asked, model).stored.result
+    assert "HOSPITAL-1" not in result.model_dump_json()
+    places = ResultStore(tmp_path / "out", "signals").inputs
+    assert places.find(result.inputs["recording_1"]) == path
+    assert places.find(result.inputs["recording_0"]) is None  # WFDB names nobody
+    path.write_bytes(path.read_bytes().replace(b"HOSPITAL-1", b"HOSPITAL-2"))
+    assert places.find(result.inputs["recording_1"]) is None
 
 
 def test_the_same_patient_is_never_a_neighbour(model: SignalModel) -> None:

@@ -71,11 +71,13 @@ def view(page: Page, role: str) -> Locator:
 
 
 def pixels(page: Page, role: str) -> np.ndarray:
-    """What a pane shows, without the letters above it."""
-    letters = view(page, role).locator(".edges")
-    letters.evaluate("(one) => { one.style.visibility = 'hidden'; }")
+    """What a pane shows, without the letters above it and the readout that may stand before it."""
+    before = [view(page, role).locator(".edges"), page.locator(".readout")]
+    for one in before:
+        one.evaluate("(one) => { one.style.visibility = 'hidden'; }")
     shot = view(page, role).screenshot(timeout=WAIT_MS)
-    letters.evaluate("(one) => { one.style.visibility = ''; }")
+    for one in before:
+        one.evaluate("(one) => { one.style.visibility = ''; }")
     picture = np.array(Image.open(io.BytesIO(shot)).convert("RGB")).astype(float)
     # A pane begins between two pixels of the screen: its outermost ones show what is beside it.
     inside = np.zeros(picture.shape[:2], dtype=bool)

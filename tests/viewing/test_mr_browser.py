@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +233,215 @@ def test_the_right_button_changes_all_windows(screen: Watched) -> None:
     assert now["width"] < auto["width"]
     assert now["level"] > auto["level"]
     assert np.abs(pixels(screen.page, "reference") - before).max() > 5
+
+
+def check_place(page: Page, what: str, at: tuple[int, int, int]) -> None:
+    """Compare where the readout says it is: counted from 1, and in mm from the source's matrix."""
+    slice_, row, column = at
+    said, mm = page.locator(".readout .place").inner_text().split(" · ", 1)
+    assert said == f"{what}: column {column + 1}, row {row + 1}, slice {slice_ + 1}"
+    found = re.fullmatch(r"([RL]) (\S+) · ([AP]) (\S+) · ([SI]) (\S+) mm", mm)
+    assert found is not None, mm
+    signs = [1 if letter in "RAS" else -1 for letter in found.groups()[::2]]
+    places = np.array(CORONAL)[:3] @ (column, row, slice_, 1)
+    # one decimal is shown
+    assert np.abs(signs * np.array(found.groups()[1::2], dtype=float) - places).max() < 0.0501
+
+
+def values_read(page: Page) -> dict[str, str]:
+    """Role to what the readout says of it, without its title."""
+    spans = page.locator(".readout [data-role]")
+    said = spans.evaluate_all("all => all.map((one) => [one.dataset.role, one.lastChild.data])")
+    return {role: words.strip() for role, words in said}
+
+
+def agrees(shown: str, stored: float) -> bool:
+    """Whether the stored value, rounded to the digits that are shown, is what is shown."""
+    last = Decimal(1).scaleb(int(Decimal(shown).as_tuple().exponent))
+    return Decimal(shown) == Decimal(float(stored)).quantize(last)
+
+
+def check_readout(page: Page, shown: Reading, at: tuple[int, int, int]) -> None:
+    """Compare the readout with the stored arrays at a voxel, to the last digit that is shown."""
+    check_place(page, "Pointer", at)
+    said, stored = values_read(page), {}
+    for role in ("reconstruction", "reference"):
+        values = shown.images[role].values
+        assert values is not None
+        stored[role] = float(values[at])
+        number, _, percent = re.split(r" (?=a\.u\., )|, ", said[role])
+        assert agrees(number, stored[role]), role
+        # of values to 3 three decimals are left, or two
+        assert len(number.partition(".")[2]) in (2, 3)
+        assert agrees(percent.removesuffix(" % of white"), 100 * stored[role] / shown.white)
+    number = said["difference"].split()[0]
+    assert agrees(number, abs(stored["reconstruction"] - stored["reference"]))
+    map_ = shown.maps["not_determined"].values
+    assert map_ is not None
+    number, unit = said["not_determined"].split(" ", 1)
+    assert unit == "unit of the image"
+    assert agrees(number, map_[at])
+
+
+def point(page: Page, role: str, place: np.ndarray) -> None:
+    view(page, role).scroll_into_view_if_needed()
+    box = view(page, role).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + place[0], box["y"] + place[1])
+    settle(page)
+
+
+VOXELS = [(1, 32, 22), (1, 10, 12), (1, 21, 20), (1, 40, 30)]
+
+
+def test_the_readout_says_what_is_stored_below_the_pointer_without_a_message(
+    screen: Watched, root: Path
+) -> None:
+    page, asked, shown = screen.page, len(screen.requests), reading(root)
+    page.locator(".mr").evaluate(
+        "root => { root.sent = 0; const { screen } = root, { send } = screen; root.told = send;"
+        " screen.send = (...all) => { root.sent += 1; send(...all); }; }"
+    )
+    box = tile(page, "reference", "coronal")
+    for at in VOXELS:
+        point(page, "reference", expected_place(box, "coronal", at))
+        check_readout(page, shown, at)
+    point(page, "difference", expected_place(box, "coronal", VOXELS[0]))
+    check_readout(page, shown, VOXELS[0])
+    point(page, "zerofilled", expected_place(box, "coronal", VOXELS[1]))
+    values = shown.images["zerofilled"].values
+    assert values is not None
+    assert agrees(values_read(page)["zerofilled"].split()[0], float(values[VOXELS[1]]))
+    page.mouse.move(2, 2)
+    settle(page)
+    check_place(page, "Crosshair", (1, 24, 20))
+    assert page.locator(".mr").evaluate("root => root.sent") == 0
+    assert len(screen.requests) == asked
+    page.locator(".mr").evaluate("root => { root.screen.send = root.told; }")
+
+
+def test_the_readout_follows_zoom_and_pan(screen: Watched, root: Path) -> None:
+    page, shown, zoom = screen.page, reading(root), 2.5
+    page.locator(".mr").evaluate("(root, by) => root.screen.zoom(by)", zoom)
+    settle(page)
+    view(page, "reference").scroll_into_view_if_needed()
+    page.keyboard.down("Shift")
+    drag(page, "reference", np.array([100.0, 100.0]), np.array([117.0, 89.0]))
+    page.keyboard.up("Shift")
+    box = tile(page, "reference", "coronal")
+    still = expected_place(box, "coronal", (1.0, 24.0, 20.0))
+    for at in ((1, 24, 20), (1, 21, 17), (1, 29, 23)):
+        moved = still + zoom * (expected_place(box, "coronal", at) - still) + (17, -11)
+        point(page, "reference", moved)
+        check_readout(page, shown, at)
+
+
+def test_the_readout_works_in_three_planes_and_says_when_there_is_no_image(
+    screen: Watched, root: Path
+) -> None:
+    page, shown = screen.page, reading(root)
+    set_state(page, three=True, at=[1, 32, 22])
+    for plane, at in (("axial", (2, 32, 10)), ("coronal", (1, 10, 12)), ("sagittal", (0, 21, 22))):
+        box = tile(page, "reference", plane)
+        point(page, "reference", expected_place(box, plane, at))
+        check_readout(page, shown, at)
+    set_state(page, three=False)
+    point(page, "reference", np.array([3.0, 3.0]))
+    expect(page.locator(".readout .place")).to_have_text("Pointer: outside of the image.")
+    assert values_read(page) == {}
+
+
+def test_the_readout_keeps_the_sign_and_the_unit_of_a_map(screen: Watched) -> None:
+    page = screen.page
+    page.get_by_label("Evidence map").select_option("matched_filter")
+    settle(page)
+    box = tile(page, "reference", "coronal")
+    point(page, "reference", expected_place(box, "coronal", MIDDLE))
+    number, unit = values_read(page)["matched_filter"].split(" ", 1)
+    assert agrees(number, -5.0)
+    assert unit == page.locator(".maps .ends").inner_text().split("\n")[1].partition(",")[0]
+    page.get_by_label("Evidence map").select_option("not_determined")
+    settle(page)
+
+
+@pytest.mark.parametrize("name", ["Level [%]", "Width [%]"])
+def test_an_emptied_field_goes_back_to_its_last_number(screen: Watched, name: str) -> None:
+    page = screen.page
+    field, before = page.get_by_label(name, exact=True), state(page)
+    field.fill("33.5")
+    field.press("Enter")
+    field.fill("")
+    field.press("Tab")
+    expect(field).to_have_value("33.5")
+    now = state(page)
+    changed = {"level" if name.startswith("Level") else "width"}
+    assert {key for key in ("level", "width") if now[key] != before[key]} == changed
+    assert now[changed.pop()] == 33.5
+    expect(page.get_by_label("Window preset")).to_have_value("")
+    page.get_by_label("Window preset").select_option("Auto")
+    assert state(page)["level"] == before["level"]
+    assert state(page)["width"] == before["width"]
+
+
+def test_a_ticket_that_ran_out_while_reading_is_renewed_by_the_next_step(screen: Watched) -> None:
+    page, root = screen.page, screen.page.locator(".mr")
+    root.evaluate("root => { root.screen.data.ticket = 'old'; root.screen.heardAt = Date.now(); }")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(1500)
+    assert root.evaluate("root => root.screen.data.ticket") == "old"  # heard of a moment ago
+    root.evaluate("root => { root.screen.heardAt = Date.now() - 10 * 60 * 1000; }")
+    page.keyboard.press("ArrowUp")
+    for _ in range(WAIT_MS // 100):
+        ticket = root.evaluate("root => root.screen.data.ticket")
+        if ticket != "old":
+            break
+        page.wait_for_timeout(100)
+    api = root.evaluate("root => root.screen.data.api")
+    url = f"{page.url.split('/?')[0]}{api}/volume/reference.nii"
+    assert page.request.get(f"{url}?t=old").status == 403
+    assert page.request.get(f"{url}?t={ticket}").status == 200
+    assert root.evaluate("root => Date.now() - root.screen.heardAt") < WAIT_MS
+    assert state(page)["at"][0] == 1  # the rerun of the page moved nothing
+    page.wait_for_timeout(1000)
+    assert root.evaluate("root => root.screen.data.ticket") == ticket  # asked for once
+
+
+def test_captions_have_one_height_and_controls_three_rows_on_a_small_screen(
+    screen: Watched, tmp_path: Path
+) -> None:
+    page = screen.page
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_timeout(500)
+    settle(page)
+    page.screenshot(path=tmp_path / "small.png")
+    heights = page.locator("figcaption").evaluate_all("all => all.map((one) => one.offsetHeight)")
+    assert len(set(heights)) == 1
+    boxes = [one.bounding_box() for one in page.locator(".controls > :not(p)").all()]
+    middles = [one["y"] + one["height"] / 2 for one in boxes if one is not None]
+    assert 1 + (np.diff(middles) > 8).sum() <= 3  # rows
+    page.set_viewport_size({"width": 1500, "height": 1000})
+    page.wait_for_timeout(500)
+    settle(page)
+
+
+def test_panes_are_chosen_by_keys_alone(screen: Watched) -> None:
+    page = screen.page
+    summary = page.locator(".folded summary")
+    assert summary.inner_text() == "Panes: 3 of 3"
+    summary.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("checkbox", name="Zero-filled")).to_be_focused()
+    page.keyboard.press("Space")
+    settle(page)
+    assert page.locator("figure.pane[data-role=zerofilled]").count() == 0
+    assert summary.inner_text() == "Panes: 2 of 3"
+    page.keyboard.press("Space")
+    settle(page)
+    page.locator("figure.pane[data-role=zerofilled] .problem").wait_for(state="hidden")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("checkbox", name="Zero-filled")).to_be_hidden()
+    expect(summary).to_be_focused()
 
 
 def test_slices_are_reached_by_keys_and_wheel_without_a_rerun(screen: Watched) -> None:
@@ -495,6 +706,11 @@ def test_an_unknown_orientation_has_no_letter_a_banner_and_no_distance(
     drawn = centre_of(bright(pixels(page, "reference")))
     expected = (left + width / 2 + (22.5 - 19.5) * scale, top + height / 2 + (32.5 - 23.5) * scale)
     assert np.abs(drawn - expected).max() < 2  # as stored: column to the right, row downwards
+    point(page, "reference", np.array(expected))
+    assert "position in mm unknown" in page.locator(".readout .place").inner_text()
+    number, _, rest = values_read(page)["reference"].partition(" ")
+    assert agrees(number, float(SMALL * np.float32(3.0)))
+    assert rest.startswith("(unit unknown), ")
     page.get_by_label("Tool").select_option("distance")
     drag(page, "reference", np.array([50.0, 50.0]), np.array([90.0, 120.0]))
     expect(page.locator(".mr .status")).to_contain_text("voxel size unknown: not measured")

@@ -63,7 +63,7 @@ def test_everything_told_is_plain_json_without_a_pixel(
 
 def test_a_simulated_scan_is_called_so(write_result: WriteResult, root: Path) -> None:
     write_result(root, fields={"notes": (SIMULATED_NOTE,)})
-    assert screen_data(reading(root))["badges"] == ["simulated, not a person"]
+    assert screen_data(reading(root))["badges"] == ["simulated"]
 
 
 def test_what_is_unknown_is_said_and_no_letter_is_given(
@@ -88,6 +88,34 @@ def test_a_known_orientation_says_its_convention(write_result: WriteResult, root
     axial = frame["planes"][0]
     assert axial["name"] == "axial"
     assert axial["letters"] == {"left": "R", "right": "L", "top": "A", "bottom": "P"}
+
+
+def test_a_place_has_millimetres_where_all_steps_are_known(
+    write_result: WriteResult, root: Path
+) -> None:
+    write_result(root, array=KNOWN)
+    frame = screen_data(reading(root))["frame"]
+    assert frame["orientation"] == KNOWN["orientation"]
+    write_result(root / "flat", array=KNOWN | {"spacing_mm": (None, *KNOWN["spacing_mm"][1:])})
+    assert screen_data(reading(root / "flat"))["frame"]["orientation"] is None
+
+
+def test_a_map_says_that_it_has_places_without_a_value(
+    write_result: WriteResult, root: Path
+) -> None:
+    write_result(root)
+    shown = reading(root)
+    pane = shown.maps["refutable_contrast"]
+    assert pane.values is not None
+    values = pane.values.copy()
+    values[1, 0, 0] = np.nan
+    object.__setattr__(pane, "values", values)
+    gaps = {one["role"]: one["gaps"] for one in screen_data(shown)["maps"]}
+    assert gaps == {
+        "not_determined": False,
+        "refutable_contrast": True,
+        "matched_filter": False,
+    }
 
 
 def test_a_sealed_result_tells_of_the_original_alone(write_result: WriteResult, root: Path) -> None:

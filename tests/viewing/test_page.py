@@ -213,7 +213,7 @@ def test_scores_say_their_expectation_and_that_there_is_no_history(
 ) -> None:
     shown = words(opened(root, monkeypatch))
     assert "expected 1 sigma^2" in shown
-    assert "No history yet" in shown
+    assert "No history: fewer than 20 cases (0 earlier ones)." in shown
     assert "exchangeability only" in shown
 
 
@@ -441,8 +441,9 @@ def test_a_prediction_says_its_doubts_before_its_numbers(
     assert "cannot be assessed: see the reasons" in shown
     doubt, said = shown.index("Cannot assess: "), shown.index("Probabilities of the case")
     assert doubt < said
-    assert shown.count('class="mc-doubt">Cannot assess: ') == 1
-    assert shown.count("Cannot assess: ") == 2  # there, and as the alarm that it raises
+    assert shown.count("Cannot assess: ") == 1  # as the alarm that it raises, which stands first
+    assert shown.index('aria-label="Trust panel"') < doubt
+    assert said < shown.index("What measurement says")
     assert "sensitivity 0.90 of 10" in shown
     assert "It is no finding." in shown
     assert "simulated, not a person" in shown

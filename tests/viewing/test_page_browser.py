@@ -195,12 +195,29 @@ def test_a_network_stands_second_with_its_label_and_the_reason(
 def test_small_text_has_a_contrast_of_four_and_a_half_to_one(first_screen: Watched) -> None:
     found = first_screen.page.evaluate(
         """() => [...document.querySelectorAll(`.stMain .mc-pane span, .stMain .mc-small,
-            .stMain .mc-badge, .stMain .mc-notice, .stMain .mc-table *, .stMain .mc-card *`)]
+            .stMain .mc-badge, .stMain .mc-notice, .stMain .mc-table *, .stMain .mc-card *,
+            .stMain .mc-trust *`)]
             .map(e => getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number))"""
     )
     background = np.array([11, 13, 16])
     assert len(found) > 20
     assert min(contrast(np.array(colour), background) for colour in found) >= 4.5
+
+
+def test_a_fold_of_the_panel_is_reached_and_opened_by_keyboard(watched: Watched) -> None:
+    panel = watched.page.get_by_role("region", name="Trust panel")
+    line = panel.get_by_text("Error on withheld samples: 1.31 sigma^2, expected 1 sigma^2")
+    details = panel.get_by_text("How well the image predicts samples that it never saw.")
+    expect(details).to_be_hidden()
+    assert panel.locator("details[open]").count() == 0
+    panel.locator("summary").first.focus()
+    for _ in range(panel.locator("summary").count()):
+        if line.evaluate("line => line.contains(document.activeElement)"):
+            break
+        watched.page.keyboard.press("Tab")
+    watched.page.keyboard.press("Enter")
+    expect(details).to_be_visible()
+    assert watched.errors == []
 
 
 def contrast(text: np.ndarray, background: np.ndarray) -> float:

@@ -358,6 +358,7 @@ def test_every_recording_of_a_case_is_reached_and_named(browser: Browser, addres
 
 
 def test_what_the_model_says_is_beside_the_traces_without_names_of_others(sheet: Sheet) -> None:
+    sheet.page.get_by_text("Nearest trials of other patients (3)").click()
     said = sheet.page.locator(".stApp").inner_text()
     for part in (
         "0.610 to 0.930",

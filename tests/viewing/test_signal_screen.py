@@ -1,6 +1,7 @@
 """What the signal screen is given: names, units, views, marks and words."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from medconsist.viewing.signal_screen import (
 )
 from medconsist.viewing.signal_traces import recording_of, trace_numbered, traces_of
 from medconsist.viewing.signal_views import (
+    LEAST_HZ,
     MOST_VALUES,
     Stretch,
     View,
@@ -125,6 +127,17 @@ def test_impossible_views_are_refused() -> None:
         View(above=40.0, below=5.0)
     with pytest.raises(RefusedInputError, match="no montage of that name"):
         in_view(one, View(montage="<script>"))
+
+
+@pytest.mark.parametrize("corner", ["above", "below", "notch"])
+def test_a_corner_so_low_that_no_filter_has_numbers_is_refused(corner: str) -> None:
+    for tiny in (1e-9, 1e-310, 0.0099):
+        asked: dict[str, Any] = {corner: tiny}
+        with pytest.raises(RefusedInputError, match=r"allowed: 0\.01 Hz or more"):
+            View(**asked)
+    one = recording(np.ones((50, 1)), ("Cz",), 100.0)
+    least: dict[str, Any] = {corner: LEAST_HZ}
+    assert np.isfinite(in_view(one, View(**least)).read()).all()
 
 
 def test_parts_keep_every_extreme_and_exact_samples_are_exact() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from medconsist.results.methods import SHOWN_FIRST
-from medconsist.results.schema import ArrayRecord, ModelRecord, Result, Times
+from medconsist.results.schema import ArrayRecord, Metric, ModelRecord, Result, Times
 from medconsist.results.trust import Score, TrustRecord
 from medconsist.timeseries.readers.lead_checks import LeadReport
 from medconsist.viewing.alarm_list import ALARMS
@@ -80,13 +80,18 @@ class Page(HTMLParser):
         self.classes: set[str] = set()
         self.open: list[str] = []
         self.words = ""
+        self.folds: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.tags[-1:] == ["details"]:
+            assert tag == "summary", "a fold without a name"
+            self.folds.append("")
         self.tags.append(tag)
         self.open.append(tag)
         for name, value in attrs:
             assert not name.startswith("on"), name
+            assert (tag, name) != ("details", "open"), "a fold that is open by itself"
             if name == "class":
                 self.classes |= set((value or "").split())
 
@@ -95,6 +100,17 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words += f"{data} "
+        if "summary" in self.open:
+            self.folds[-1] += data
+
+    def is_said_in_order(self, *parts: str) -> bool:
+        """Say whether each part stands behind the one before."""
+        rest = self.words
+        for part in parts:
+            _, found, rest = rest.partition(part)
+            if not found:
+                return False
+        return True
 
 
 def page(panel: TrustPanel) -> Page:
@@ -253,7 +269,9 @@ def test_an_alarm_that_nobody_measured_says_so() -> None:
         line = AlarmLine(alarm=alarm, rates=rates_of(alarm.name))
         assert (line.measured == NOT_MEASURED) == (not line.rates)
         assert alarm.rows or not line.rates
-    assert NOT_MEASURED in page(trust_panel(result())).words
+    elsewhere = result(kind="wsi.features", model=ModelRecord(name="mine", sha256="ee" * 32))
+    assert not rates_of("no_card", kind="wsi.features")
+    assert NOT_MEASURED in page(trust_panel(elsewhere)).words
 
 
 def test_a_rate_of_the_panel_is_one_of_the_file_with_n_interval_and_command() -> None:
@@ -276,7 +294,7 @@ def test_a_score_without_measured_rates_is_named_beside_those_that_have_some() -
     line = panel.raised[0]
     assert {rate.score for rate in line.rates} == {"residual"}
     assert line.unmeasured == ("residual_coil_0",)
-    assert "Rates not measured for: residual coil 0." in page(panel).words
+    assert "Rates not measured for: Residual against expectation, coil 0." in page(panel).words
 
 
 def test_the_alarms_of_another_domain_are_not_listed() -> None:
@@ -322,6 +340,9 @@ def test_the_sealed_panel_holds_nothing_of_the_model() -> None:
     for hidden in ("SECRET", "ee" * 32, "7.125", secret.key, "Outside the history"):
         assert hidden not in words
     assert not panel.scores + panel.model
+    assert panel.claim is None
+    for part in ("What the model says", "Image shown first", "measurement says"):
+        assert part not in words
     assert (panel.tone, panel.is_sealed) == ("neutral", True)
 
 
@@ -334,7 +355,114 @@ def test_the_sealed_panel_still_says_what_is_wrong_with_the_data() -> None:
 
 
 def test_the_alarm_of_the_stream_is_shown_with_its_words() -> None:
-    said = "residual: alarm at case-9 in 40 cases. ..."
-    panel = trust_panel(result(judged()), stream=(said,))
+    panel = trust_panel(result(judged()), stream=("residual: alarm at case-9 in 40 cases. ...",))
     assert panel.tone == "advise"
-    assert said in page(panel).words
+    words = page(panel).words
+    assert "Residual against expectation: alarm at case-9 in 40 cases. ..." in words
+
+
+def prediction(*notes: str, kind: str = "timeseries.prediction", **facts: Any) -> Result:
+    metrics = (
+        Metric(name="probability of case", value=0.8, unit="1", n=1, unit_of_analysis="patient"),
+        Metric(
+            name="over this patient's trials, case",
+            value=0.79,
+            unit="1",
+            n=4,
+            unit_of_analysis="trial",
+            ci_low=0.61,
+            ci_high=0.93,
+        ),
+    )
+    return result(score("half_gap"), kind=kind, notes=notes, metrics=metrics, **facts)
+
+
+def test_state_alarms_claim_scores_origin_and_silent_alarms_follow_each_other() -> None:
+    read = page(trust_panel(prediction("Cannot assess: too few patients.")))
+    assert read.is_said_in_order(
+        "Look at the alarms before the numbers.",
+        "Cannot assess: too few patients.",
+        "What the model says of the patient",
+        "0.610 to 0.930",
+        "It is no finding.",
+        "What measurement says",
+        "Difference between halves of the trials",
+        "The model: card, label, training cohort",
+        "Hashes, configuration, code",
+        "alarms that are not raised",
+    )
+
+
+def test_every_fold_is_closed_and_says_what_is_in_it() -> None:
+    many = (judged("residual"), *(judged(f"residual_coil_{coil}") for coil in range(3)))
+    first = f"{SHOWN_FIRST} compressed sensing. On the same samples ..."
+    folds = page(trust_panel(result(*many, notes=(first,)))).folds
+    assert all(len(name.split()) > 1 for name in folds)
+    assert "3 more: coil 0 to coil 2 of: Residual against expectation" in folds
+    assert "Hashes, configuration, code" in folds
+    rates = "measured rates" if rates_of("network_behind") else "rates not measured"
+    about = f"Cause, threshold, promise, {rates} of: Network behind compressed sensing"
+    assert about in folds
+    assert len(set(folds)) == len(folds)
+
+
+def test_a_score_has_a_line_with_its_plain_name_its_value_and_what_was_expected() -> None:
+    folds = page(trust_panel(result(judged(expectation=0.7), score("half_gap", unit="1")))).folds
+    line = "Residual against expectation: 0.8 sigma^2, expected 0.7 sigma^2, within the history"
+    assert f"{line} of this site" in folds
+    assert "Difference between halves of the trials: 0.8, not judged" in folds
+
+
+def test_that_there_is_no_history_is_said_once_of_a_score() -> None:
+    words = page(trust_panel(result(score()))).words
+    assert words.count("No history: fewer than 20 cases (0 earlier ones).") == 1
+    assert "No history yet" not in words
+    assert "1 of 1 scores: this site has 0 earlier cases." in words
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "foreign"),
+    [("wsi.prediction", "tiles", "signals"), ("timeseries.prediction", "signals", "tiles")],
+)
+def test_the_alarm_that_a_case_cannot_be_assessed_has_the_words_of_its_task(
+    kind: str, own: str, foreign: str
+) -> None:
+    panel = trust_panel(prediction("Cannot assess: ...", kind=kind))
+    (cause,) = [line.alarm.cause for line in panel.raised if line.alarm.name == "cannot_assess"]
+    assert own in cause
+    assert foreign not in cause
+    assert cause in page(panel).words
+
+
+def test_the_reason_of_an_alarm_is_not_said_again_by_the_claim() -> None:
+    doubt = "Cannot assess: two classes stay possible."
+    words = page(trust_panel(prediction(doubt, kind="wsi.prediction"))).words
+    assert words.count(doubt) == 1
+    assert "This case cannot be assessed: the reason is the alarm above." in words
+    behind = f"{SHOWN_FIRST} compressed sensing. On the same samples ..."
+    shown = page(trust_panel(result(notes=(behind,)))).words
+    assert shown.count(behind) == 1
+    assert "Why: see the alarm above." in shown
+    ahead = f"{SHOWN_FIRST} cirim. On the same samples ..."
+    assert page(trust_panel(result(notes=(ahead,)))).words.count(ahead) == 1
+
+
+def test_the_condition_of_p_values_is_folded_only_where_there_is_none() -> None:
+    for state, is_folded in ((judged(), False), (score(), True)):
+        text = trust_panel_html(trust_panel(result(state)))
+        inside = text.index("exchangeability") > text.index("Site history, p-values, rounding")
+        assert inside == is_folded
+
+
+def test_many_reasons_of_an_alarm_are_folded_after_the_first_three() -> None:
+    scores = [judged(f"residual_coil_{coil}", state="outside") for coil in range(5)]
+    read = page(trust_panel(result(*scores)))
+    assert any(name.startswith("2 more reasons, cause") for name in read.folds)
+    for coil in range(5):
+        assert f"coil {coil}: Outside the history" in read.words
+
+
+def test_earlier_cases_without_a_digest_are_named_in_the_state() -> None:
+    panel = trust_panel(result(judged(calibration_id=None)))
+    assert "are not on record" in panel.headline
+    assert "are not on record" not in trust_panel(result(score())).headline

@@ -15,6 +15,7 @@ from medconsist.review.access import Person
 from medconsist.viewing.launch import page
 from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.web.server import local_person, server
+from medconsist.viewing.worklist_ask import Asked
 from tests.viewing.worklist_cases import finish, many, score
 
 TIMEOUT_S = 60  # two cores may be shared with other tests
@@ -141,6 +142,35 @@ def test_scores_sort_nothing_where_a_first_impression_comes_first(
     app = start()
     assert app.toggle(key="list by score").disabled
     assert len(app.selectbox(key="list sort").options) == 4
+
+
+def test_no_switch_of_before_sorts_or_shows_a_sealed_case_by_a_score(
+    root: Path, write_result: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = TrustRecord(scores=(score("outside", 0.01),))
+    write_result(root, "scan-1", lambda_=0.1, fields={"trust": worse}, maps=())
+    by_time = ["scan-2", "scan-3", "scan-1"]
+
+    def preset(by: str, **address: str) -> AppTest:
+        app = AppTest.from_file(str(page()), default_timeout=TIMEOUT_S)
+        for name, value in address.items():
+            app.query_params[name] = value
+        app.session_state["asked"] = Asked(by=by, number="outside score")
+        app.session_state["list by score"], app.session_state["list sort"] = True, by
+        app.session_state["list number"] = "outside score"
+        return app.run()
+
+    assert cases(preset("trust"))[0] == "scan-1"  # what the switch does where nothing is sealed
+    monkeypatch.setenv("MEDCONSIST_IMPRESSIONS", "first")
+    for by in ("trust", "number"):
+        app = preset(by, sort=by, number="outside score")
+        assert cases(app) == by_time
+        assert len(table(app)["columns"]) == 8
+        for told in ("outside", "1.5", "Trust", "least p"):
+            assert told not in json.dumps(table(app))
+        beside = preset(by, study="brain", case="scan-2")
+        press(beside, "Next case")
+        assert address(beside)["case"] == "scan-3"
 
 
 def test_next_and_previous_follow_the_list_as_it_is_filtered_and_sorted(root: Path) -> None:

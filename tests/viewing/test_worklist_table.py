@@ -50,7 +50,7 @@ def scored(tmp_path: Any) -> WorkRow:
 def test_a_row_says_who_it_is_its_time_site_review_and_reader(scored: WorkRow) -> None:
     assert cells(scored, Asked()) == {
         "Patient › case › item": "p-7 › scan-1 › flair",
-        "Kind": "mri.reconstruction",
+        "Kind": "MR reconstruction",
         "Study": "brain",
         "Finished (UTC)": "2026-11-22 08:30",
         "Ago": "30 h",

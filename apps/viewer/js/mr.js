@@ -32,7 +32,7 @@ class Screen extends Reader {
     this.root.tabIndex = 0;
     this.root.replaceChildren(
       make("p", { class: "banner" + (state.frame.known ? "" : " doubt"), text: data.frame.words.join(" ") }),
-      this.buildControls(), this.grid, this.status, this.numbers, this.buildEvidence(), this.help,
+      this.buildControls(), this.grid, this.buildReadout(), this.status, this.numbers, this.buildEvidence(), this.help,
       make("p", { class: "notice", text: data.notice }));
     const { signal } = this.listening = new AbortController();
     this.root.addEventListener("keydown", (event) => this.key(event), { signal });

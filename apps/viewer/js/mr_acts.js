@@ -9,7 +9,7 @@ class Reader extends Controls {
     this.stayAwake();
   }
 
-  /** Tell the page of a reader who goes through slices, which it does not see. */
+  /** Tell the page of a reader who goes through slices, windows or zooms, which it does not see. */
   stayAwake() {
     this.heardAt ??= Date.now();
     if (Date.now() - this.heardAt < RENEW_MS) return;
@@ -33,9 +33,11 @@ class Reader extends Controls {
     const { state } = this;
     this.level.value = Number(state.level.toFixed(1));
     this.width.value = Number(state.width.toFixed(1));
+    this.presetWords();
     this.invert.box.checked = state.invert;
     this.smooth.box.checked = state.smooth;
     this.isWindowAsked = true;
+    this.stayAwake();
     this.windowing ??= this.applyWindows();
   }
 
@@ -69,6 +71,7 @@ class Reader extends Controls {
     state.pan = state.pan.map((pan, axis) => (zoom === 1 ? 0 : pan + place[axis] * (state.zoom - zoom)));
     state.zoom = zoom;
     this.draw();
+    this.stayAwake();
   }
 
   clear() {
@@ -105,7 +108,11 @@ class Reader extends Controls {
       this.drag = this.begin(pane, event, place(event));
       event.preventDefault();
     });
-    view.addEventListener("pointermove", (event) => { if (this.drag) this.drag.move(place(event)); });
+    view.addEventListener("pointermove", (event) => {
+      if (this.drag) this.drag.move(place(event));
+      this.pointed(pane, place(event));
+    });
+    view.addEventListener("pointerleave", () => this.pointed(null));
     view.addEventListener("pointerup", (event) => { this.drag?.end?.(place(event)); this.drag = null; });
     view.addEventListener("pointercancel", () => { this.drag = null; });
     view.addEventListener("dblclick", (event) => { const at = this.voxel(pane, place(event)); if (at) this.pin(at); });

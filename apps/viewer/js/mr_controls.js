@@ -7,54 +7,88 @@ const KEYS = [
   ["S", "swipe"], ["B", "checkerboard"], ["O held", "without the map"], ["I", "invert"], ["H", "crosshair on or off"],
   ["X", "crosshair tool"], ["R", "region"],
   ["D", "distance"], ["Esc", "clear measures"], ["C, double click", "pin a comment here"], ["A", "file the region as annotation"], ["?", "this list"],
+  ["pointer", "place and values below the images; without it, those of the crosshair"],
 ];
 
 const RESIDUAL = "Solid: misfit to the measured samples [sigma²]. Dashed: expected of this method. "
   + "An alarm for coil faults and spikes, never an image quality.";
 
-class Controls extends Panes {
+/** Controls that belong together, behind the word for them. */
+function group(name, ...parts) {
+  return make("div", { class: "group" }, make("span", { class: "label", text: name }), ...parts);
+}
+
+class Controls extends Readout {
   buildControls() {
-    const { data, state } = this, frame = state.frame, count = frame.size[2];
+    const { data } = this;
     const titles = data.images.filter((image) => !image.problem).map((image) => [image.role, image.title]);
+    const groups = [this.buildSlices(), this.buildWindow()];
+    if (titles.length > 1) groups.push(this.buildCompare(titles));
+    groups.push(this.buildTools());
+    if (data.maps.length) groups.push(this.buildMaps());
+    if (titles.length > 1) groups.push(this.buildShown());
+    groups.push(button("Keys ?", () => this.toggleHelp()));
+    if (data.maps.length) groups.push(this.meaning);
+    return make("div", { class: "controls" }, ...groups);
+  }
+
+  buildSlices() {
+    const { state } = this, count = state.frame.size[2];
     this.slice = slider("Slice", 1, count, 1, state.at[0] + 1, (value) => this.goTo([value - 1, state.at[1], state.at[2]]));
-    this.sliceWords = make("output", { class: "value" });
-    this.level = numberField("Level [%]", 0, data.limit, 1, state.level, (value) => this.setWindow({ level: value }));
-    this.width = numberField("Width [%]", 0.1, data.limit, 1, state.width, (value) => this.setWindow({ width: value }));
-    this.invert = tick("Invert", state.invert, (value) => this.setWindow({ invert: value }));
-    this.smooth = tick("Smooth", state.smooth, (value) => this.setWindow({ smooth: value }));
     this.slice.disabled = count === 1;
+    this.sliceWords = make("output", { class: "value" });
     this.three = tick("Three planes", state.three, (value) => { state.three = value; this.draw(); });
     this.cross = tick("Crosshair", state.crosshair, (value) => { state.crosshair = value; this.draw(); });
+    return group("Slice", this.slice, this.sliceWords, this.three.element, this.cross.element);
+  }
+
+  buildWindow() {
+    const { data, state } = this, presets = Object.keys(data.presets).map((name) => [name, name]);
+    const tenth = (name) => () => Number(state[name].toFixed(1));
+    this.preset = choice("Window preset", [["", "own"], ...presets], "", (name) => { if (name) this.setWindow(data.presets[name]); });
+    this.level = numberField("Level [%]", 0, data.limit, 1, tenth("level"), (value) => this.setWindow({ level: value }));
+    this.width = numberField("Width [%]", 0.1, data.limit, 1, tenth("width"), (value) => this.setWindow({ width: value }));
+    this.invert = tick("Invert", state.invert, (value) => this.setWindow({ invert: value }));
+    this.smooth = tick("Smooth", state.smooth, (value) => this.setWindow({ smooth: value }));
+    this.presetWords();
+    return group("Window", this.preset, make("label", { text: "Level " }, this.level), make("label", { text: "Width " }, this.width),
+      make("span", { class: "value", text: "%", title: "of the white level" }), this.invert.element, this.smooth.element);
+  }
+
+  /** Name the preset whose level and width are those of now. */
+  presetWords() {
+    const { data: { presets }, state } = this;
+    this.preset.value = Object.keys(presets).find((name) => presets[name].level === state.level && presets[name].width === state.width) ?? "";
+  }
+
+  buildCompare(titles) {
+    const { state } = this;
+    const modes = [["side", "side by side"], ["swipe", "swipe"], ["flicker", "flicker (hold F)"], ["checker", "checkerboard"]];
+    this.mode = choice("Compare by", modes, state.mode, (value) => { state.mode = value; this.draw(); });
+    this.isDifferent = tick("Difference", state.difference, (value) => { state.difference = value; this.reload(); });
+    return group("Compare", choice("Examined image", titles, state.examined, (value) => { state.examined = value; this.reload(); }),
+      make("span", { class: "value", text: "with" }),
+      choice("Compared image", titles, state.compared, (value) => { state.compared = value; this.reload(); }),
+      this.mode, this.isDifferent.element);
+  }
+
+  buildTools() {
+    const { state } = this;
     const tools = [["cross", "Point"], ["ellipse", "Region: ellipse"], ["rectangle", "Region: rectangle"], ["distance", "Distance"]];
     this.tool = choice("Tool", tools, state.tool, (value) => { state.tool = value; });
-    const rows = [make("div", { class: "row" },
-      make("span", { class: "label", text: "Slice" }), this.slice, this.sliceWords, this.three.element, this.cross.element,
-      this.tool, button("Clear", () => this.clear()), button("Whole image", () => this.resetView()), button("Keys ?", () => this.toggleHelp()))];
-    rows.push(make("div", { class: "row" }, make("span", { class: "label", text: "Window" }),
-      ...Object.entries(data.presets).map(([name, preset]) => button(name, () => this.setWindow(preset), { class: "preset" })),
-      make("label", { text: "Level " }, this.level), make("label", { text: "Width " }, this.width),
-      make("span", { class: "value", text: "%", title: "of the white level" }), this.invert.element, this.smooth.element));
-    if (titles.length > 1) {
-      const modes = [["side", "side by side"], ["swipe", "swipe"], ["flicker", "flicker (hold F)"], ["checker", "checkerboard"]];
-      this.mode = choice("Compare by", modes, state.mode, (value) => { state.mode = value; this.draw(); });
-      this.isDifferent = tick("Difference", state.difference, (value) => { state.difference = value; this.reload(); });
-      rows.push(make("div", { class: "row" }, make("span", { class: "label", text: "Compare" }),
-        choice("Examined image", titles, state.examined, (value) => { state.examined = value; this.reload(); }),
-        make("span", { class: "value", text: "with" }),
-        choice("Compared image", titles, state.compared, (value) => { state.compared = value; this.reload(); }),
-        this.mode, this.isDifferent.element));
-      rows.push(this.buildShown());
-    }
-    if (data.maps.length) rows.push(this.buildMaps());
-    return make("div", { class: "controls" }, ...rows);
+    return group("Tool", this.tool, button("Clear", () => this.clear()), button("Whole image", () => this.resetView()));
   }
 
   buildShown() {
-    const ticks = this.data.images.map((image) => tick(image.title, this.data.shown.includes(image.role), (value) => {
-      this.data.shown = this.data.images.map((one) => one.role).filter((role) => (role === image.role ? value : this.data.shown.includes(role)));
+    const { images } = this.data, summary = make("summary");
+    const count = () => { summary.textContent = `Panes: ${this.data.shown.length} of ${images.length}`; };
+    const ticks = images.map((image) => tick(image.title, this.data.shown.includes(image.role), (value) => {
+      this.data.shown = images.map((one) => one.role).filter((role) => (role === image.role ? value : this.data.shown.includes(role)));
+      count();
       this.reload();
     }).element);
-    return make("div", { class: "row" }, make("span", { class: "label", text: "Panes" }), ...ticks);
+    count();
+    return folded(summary, ...ticks);
   }
 
   buildMaps() {
@@ -78,8 +112,10 @@ class Controls extends Panes {
     });
     this.legend = make("div", { class: "legend" }, colourBar(data.colours.viridis), make("div", { class: "ends" }, this.low, this.middle, this.high));
     this.mapWords();
-    return make("div", { class: "row maps" }, make("span", { class: "label", text: "Evidence map" }), this.mapChoice,
-      make("label", { text: "Opacity " }, this.opacity), make("label", { text: "Show from " }, this.from), this.legend, this.meaning);
+    const made = group("Map", this.mapChoice, make("label", { text: "Opacity " }, this.opacity),
+      make("label", { text: "Show from " }, this.from), this.legend);
+    made.classList.add("maps");
+    return made;
   }
 
   mapWords() {
@@ -88,7 +124,7 @@ class Controls extends Panes {
     if (!map) return;
     this.low.textContent = "0";
     this.high.textContent = short(map.high);
-    this.middle.textContent = `${map.unit}, shown from ${short(this.state.from * map.high)}`;
+    this.middle.textContent = this.middle.title = `${map.unit}, shown from ${short(this.state.from * map.high)}`;
     this.meaning.textContent = map.meaning;
   }
 

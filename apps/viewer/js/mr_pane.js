@@ -23,9 +23,9 @@ class Pane {
     const badges = [...data.badges, ...(data.frame.known ? [] : ["orientation unknown"])];
     this.element = make("figure", { class: "pane", "data-role": role },
       make("figcaption", {},
-        make("b", { text: title }), make("span", { class: "words", text: words, title: words }),
-        make("span", { class: "who", text: data.identity }),
-        ...badges.map((text) => make("span", { class: "badge", text }))),
+        make("div", { class: "what" }, make("b", { text: title, title }), make("span", { class: "words", text: words, title: words })),
+        make("div", { class: "whose" }, make("span", { class: "who", text: data.identity }),
+          ...badges.map((text) => make("span", { class: "badge", text })))),
       this.view);
     this.ready = false;
     this.overlay = null;

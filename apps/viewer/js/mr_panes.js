@@ -120,7 +120,7 @@ class Panes {
 
   renewed() {
     this.send("renew", Date.now());
-    return new Promise((done) => { this.waiting.push(done); setTimeout(done, 5000); });
+    return new Promise((done) => { this.waiting.push(done); setTimeout(done, 15_000); });
   }
 
   draw() { this.later("draw", () => this.drawNow()); }
@@ -148,6 +148,7 @@ class Panes {
     this.slice.value = state.at[0] + 1;
     this.sliceWords.textContent = `${state.at[0] + 1} of ${state.frame.size[2]}`;
     this.spark?.show(state.at[0]);
+    this.readOut();
     if (this.data.samples.length) this.showMask();
     this.root.dataset.slice = String(state.at[0]);
     this.root.dispatchEvent(new CustomEvent("mr-drawn"));

@@ -18,12 +18,27 @@ function slider(label, low, high, step, value, change) {
     oninput: (event) => change(Number(event.target.value)) });
 }
 
-function numberField(label, low, high, step, value, change) {
-  return make("input", { type: "number", "aria-label": label, min: low, max: high, step, value,
+/** A field for a number; emptied, or with what is no number in it, it goes back to `last`. */
+function numberField(label, low, high, step, last, change) {
+  return make("input", { type: "number", "aria-label": label, min: low, max: high, step, value: last(),
     onchange: (event) => {
       const found = event.target.valueAsNumber;
       if (Number.isFinite(found)) change(Math.min(Math.max(found, low), high));
+      else event.target.value = last();
     } });
+}
+
+/** What is opened above the images by one press, and closed by Escape or where the keyboard goes on. */
+function folded(summary, ...parts) {
+  const details = make("details", { class: "folded" }, summary, make("div", { tabindex: -1 }, ...parts));
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !details.open) return;
+    event.stopPropagation();
+    details.open = false;
+    summary.focus();
+  });
+  details.addEventListener("focusout", (event) => { if (!details.contains(event.relatedTarget)) details.open = false; });
+  return details;
 }
 
 function tick(label, checked, change) {

@@ -40,6 +40,7 @@ const drawNow = (state) => {
     drawPins(pen, state, sheet, mm);
     drawCaliper(pen, state, sheet, mm);
   }
+  drawEvents(state, sheet, mm);
   drawStrip(state, sheet, mm);
   drawOverview(state, sheet, mm);
   wantOverview(state);
@@ -82,6 +83,7 @@ const say = (state) => {
     + `${scale().calibrated ? "calibrated on this screen" : "not calibrated: 96 px an inch"}`
     + ` · ${one.millivolts === null ? "each trace to its own size" : "each trace about its median"}${unshown}`);
   set("measured", wordsOf(state));
+  set("event", eventWords(state));
   set("intervals", state.intervals?.words ?? "");
   const warning = [one.why, state.samples.problem].filter(Boolean).join(" ");
   set("warn", warning);
@@ -136,6 +138,7 @@ const listen = (state) => {
     state.drag = place;
   });
   sheet.addEventListener("pointermove", (event) => {
+    state.pointed = state.samples.isReady ? placeAt(state, event)?.t ?? null : null;
     if (!state.drag) return;
     const box = sheet.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / state.mm, (event.clientY - box.top) / state.mm];
@@ -146,6 +149,7 @@ const listen = (state) => {
     draw(state);
   });
   sheet.addEventListener("pointerup", () => { state.drag = null; });
+  sheet.addEventListener("pointerleave", () => { state.pointed = null; });
   sheet.addEventListener("dblclick", (event) => {
     const place = placeAt(state, event);
     if (place) { state.caliper = null; pin(state, place); }
@@ -171,7 +175,7 @@ const mount = (component) => {
     root, data: component.data, part: (name) => root.querySelector(`[data-part="${name}"]`),
     commit: (name, value) => component.setTriggerValue(name, value),
     recording: 0, montage: "recorded", evidence: "attention", isLight: false, acted: Date.now(),
-    start: 0, due: 0,
+    start: 0, due: 0, tags: new Map(),
   };
   state.samples = new Samples(() => draw(state));
   states.set(component.parentElement, state);
@@ -195,6 +199,7 @@ export default (component) => {
     const isOther = found.data.api !== data.api || found.data.sealed !== data.sealed;
     found.data = data;
     found.commit = (name, value) => component.setTriggerValue(name, value);
+    heardOfEvents(found);
     if (isOther) {
       found.samples = new Samples(() => draw(found));
       found.wholeName = "";

@@ -13,6 +13,9 @@ const choose = (state, number) => {
   state.start = 0;
   state.caliper = null;
   state.intervals = null;
+  state.bands = null;
+  state.part("bands").hidden = true;
+  Object.assign(state, { picked: null, moving: null, pointed: null, label: labelsOf(state)[0]?.code });
   const found = one.leads.filter((lead) => montage(state).channels.includes(lead));
   state.layout = found.length >= 4 ? "paper" : "rows";
   state.speed = isEeg(state) ? 30 : 25;
@@ -104,6 +107,31 @@ const measure = async (state) => {
   if (state.intervals !== asked) return; // taken back, or of another recording
   state.intervals = found;
   draw(state);
+};
+
+// Power in the bands of an EEG, of what is seen now; asked for again it goes away.
+const bandPower = async (state) => {
+  const box = state.part("bands");
+  const asked = state.bands ? null : {};
+  state.bands = asked;
+  box.hidden = !asked;
+  if (!asked) return;
+  box.replaceChildren(make("p", { text: "Measuring…" }));
+  let shown;
+  try {
+    const query = { start: state.start, stop: state.start + spanOf(state.sheet), ...viewOf(state) };
+    const answer = await askFor(state, "bands", query);
+    if (!answer.ok) throw new Error(await answer.text());
+    const { words, head, rows } = await answer.json();
+    const row = (name, ...cells) => make("tr", {}, make("th", { text: name, scope: "row" }),
+      ...cells.map((text) => make("td", { text })));
+    shown = make("div", {}, make("p", { text: words }), make("table", { "aria-label": "Band power" },
+      make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { text, scope: "col" })))),
+      make("tbody", {}, ...rows.map((cells) => row(...cells)))));
+  } catch (error) {
+    shown = make("p", { text: `Band power is not measured: ${error.message}` });
+  }
+  if (state.bands === asked) box.replaceChildren(shown);
 };
 
 const cine = (state) => {

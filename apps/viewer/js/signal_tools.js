@@ -9,7 +9,12 @@ const KEYS = [
   ["← → ↑ ↓ with calipers", "move the active end by a sample, by 0.1 mm (Shift: ten times)"],
   ["X", "the other end of the calipers"], ["S", "move the active end to the nearest peak"],
   ["V", "next lead for the calipers"], ["Q", "RR and QT, automatic and unchecked"],
+  ["B", "band power of what is seen of an EEG, automatic; again: away"],
   ["P, double click", "pin a comment at the calipers or the place"],
+  ["E", "mark an event: at the calipers, for their lead; else at the pointer, else in the middle"],
+  ["G, Shift G, Tab", "next, previous event"],
+  ["← → on an event, drag", "move it by a sample (Shift: ten); Enter files the move, Esc takes it back"],
+  ["Delete on an event", "delete it; the record keeps it"],
   ["W", "light or dark paper"], ["Esc", "calipers away"], ["?", "these keys"],
 ];
 
@@ -32,16 +37,21 @@ const KEYS_OF_PAGE = {
     middleCalipers(state, panels[(at + 1) % panels.length]);
   },
   q: (state) => { if (canMeasure(state)) measure(state); },
+  b: (state) => { if (hasBands(state)) bandPower(state); },
   p: (state) => pin(state, { t: state.start + spanOf(state.sheet) / 2, panel: state.sheet.strip }),
+  e: markEvent,
+  g: (state, event) => nextEvent(state, event?.shiftKey ? -1 : 1),
   w: (state) => { state.isLight = !state.isLight; draw(state); },
   Escape: (state) => {
-    Object.assign(state, { caliper: null, running: false });
+    Object.assign(state, { caliper: null, running: false, picked: null, moving: null, told: "" });
     state.part("keys").hidden = true;
     draw(state);
   },
   "?": (state) => { const box = state.part("keys"); box.hidden = !box.hidden; },
 };
 const canMeasure = (state) => recording(state).kind === "ecg" && !state.data.sealed;
+
+const hasBands = (state) => isEeg(state) && !state.data.sealed;
 
 const gain = (state, by) => {
   if (recording(state).millivolts === null) return;
@@ -58,13 +68,18 @@ const speed = (state, by) => {
 const onKey = (state, event) => {
   if (isOfOthers(event) || isTyped(event) || event.target.closest("input")) return;
   if (event.key === " " && event.target.closest("button")) return;
+  if (isEventKey(state, event)) {
+    event.preventDefault();
+    event.stopPropagation();
+    return;
+  }
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   const arrow = arrows[event.key];
   const times = event.shiftKey ? (state.caliper ? 10 : 5) : 1;
   const known = KEYS_OF_PAGE[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (arrow && state.caliper) moveCaliper(state, arrow[0] * times / recording(state).rate, arrow[1] * times * 0.1);
   else if (arrow && arrow[0]) go(state, state.start + arrow[0] * times);
-  else if (known) known(state);
+  else if (known) known(state, event);
   else return;
   event.preventDefault();
   event.stopPropagation(); // keys of the page, such as c and r, are others
@@ -118,6 +133,13 @@ const tools = (state) => {
   if (one.leads.length) act("Layout", "3 x 4 and rhythm, or one row a lead (L)", () => setLayout(state));
   act("Calipers", "Calipers: drag on the traces (C)", () => KEYS_OF_PAGE.c(state));
   if (canMeasure(state)) act("QT (automatic)", "RR and QT by a program, unchecked (Q)", () => measure(state));
+  if (hasBands(state)) act("Band power", "Of what is seen, by a program (B)", () => bandPower(state));
+  if (state.data.events.may) {
+    choice("label", "Event", labelsOf(state).map(({ code, words }) => ({ value: code, text: words })),
+      (value) => { state.label = value; });
+    act("Mark event", "Mark an event at the calipers, else in the middle (E)", () => markEvent(state));
+    act("Delete event", "Delete the event that is picked: the record keeps it (Delete)", () => deleteEvent(state));
+  }
   act("Calibrate", "Make a millimetre a millimetre on this screen", () => calibration(state));
   act("Keys", "All keys (?)", () => KEYS_OF_PAGE["?"](state));
   state.part("tools").replaceChildren(...made);

@@ -4,7 +4,8 @@ const POWERS = MAGNIFICATIONS.map((power, i) => [String(i + 1), power]);
 const KEYS = [
   ["1 2 3 4 5", "2.5x, 5x, 10x, 20x, 40x"], ["+ −, wheel", "closer, farther"],
   ["arrows, drag", "move"], ["0", "whole slide"], ["M", "next map, or none"],
-  ["H", "hide and show map"], ["O", "hide and show outlines"], ["[ ]", "previous, next ranked tile"],
+  ["H", "hide and show map"], ["L", "one, two or four panes"],
+  ["O", "hide and show outlines"], ["[ ]", "previous, next ranked tile"],
   ["P", "outline: click point by point"], ["D", "distance"], ["C", "pin a comment"],
   ["Enter, double click", "close"], ["Backspace", "take back the last point"],
   ["Esc", "leave the tool"], ["?", "these keys"],
@@ -34,13 +35,14 @@ const PRESSED = {
   "+": (state) => zoomTo(state, state.image.viewportToImageZoom(state.viewer.viewport.getZoom()) * 1.5),
   "-": (state) => zoomTo(state, state.image.viewportToImageZoom(state.viewer.viewport.getZoom()) / 1.5),
   0: (state) => state.viewer.viewport.goHome(),
-  m: nextMap,
-  h: (state) => {
-    state.showMap = !state.showMap;
-    showWho(state);
-    relight(state);
-    redraw(state);
+  m: ({ active }) => nextMap(active),
+  h: ({ active }) => {
+    active.showMap = !active.showMap;
+    showWho(active);
+    relight(active);
+    paint(active);
   },
+  l: nextCount,
   o: (state) => { state.showShapes = !state.showShapes; redraw(state); },
   "]": (state) => visit(state, state.visited + 1),
   "[": (state) => visit(state, state.visited - 1),
@@ -86,16 +88,6 @@ const stayAwake = (state) => {
 
 const wireControls = (state) => {
   const on = (name, kind, work) => state.part(name).addEventListener(kind, work);
-  on("opacity", "input", (event) => {
-    state.opacity = Number(event.target.value) / 100;
-    state.part("opacity-said").textContent = `${event.target.value} %`;
-    redraw(state);
-  });
-  on("least", "input", (event) => {
-    state.least = Number(event.target.value);
-    recolour(state);
-  });
-  on("grey", "change", (event) => { state.grey = event.target.checked; relight(state); });
   on("light", "click", () => toggle(state, "light", "light-card"));
   on("ask", "click", () => toggle(state, "ask", "keys"));
   for (const name of Object.keys(state.light))
@@ -128,42 +120,23 @@ const buildBar = (state) => {
     state.part("tools").append(
       button(text, () => use(state, name === "move" ? null : name),
         { title: `Key ${key}`, "data-tool": name }));
+  for (const count of COUNTS)
+    state.part("counts").append(
+      button(String(count), () => showPanes(state, count),
+        { title: "Key L", "aria-pressed": String(count === 1) }));
   state.part("keys").append(keyList(KEYS));
 };
 
-const said = (state, event) => {
-  const box = state.viewer.canvas.getBoundingClientRect();
-  const at = slideOf(state, new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top));
-  if (state.draft && !state.draft.done && state.draft.points.length) {
-    state.draft.next = at;
-    redraw(state);
-  }
-  const { mpp } = state.data;
-  const [x, y] = at;
-  const on = x >= 0 && y >= 0 && x < state.info.width && y < state.info.height;
-  const place = mpp
-    ? `${digits((x * mpp[0]) / 1000)}, ${digits((y * mpp[1]) / 1000)} mm`
-    : `${Math.floor(x)}, ${Math.floor(y)} px`;
-  const cell = state.shown && cellAt(state.shown.map, at);
-  const value = cell === null || cell === undefined ? NaN : state.shown?.values[cell];
-  const number = Number.isFinite(value) ? ` · ${Number(value.toPrecision(3))}` : "";
-  state.part("at").textContent = on ? `${place}${number}` : "";
-};
-
 const start = async (state) => {
-  await openViewer(state);
+  await readSlide(state);
+  await openPane(state, state);
+  if (state.closed) return;
   const { viewer } = state;
-  state.over = make("canvas", { class: "ms-over" });
-  viewer.canvas.append(state.over);
-  viewer.addHandler("update-viewport", () => { redraw(state); showScale(state); });
   viewer.addHandler("animation-finish", () => stayAwake(state));
-  viewer.addHandler("canvas-press", () => state.root.focus({ preventScroll: true }));
   viewer.addHandler("canvas-click", (event) => {
     if (event.quick) addPoint(state, slideOf(state, event.position));
   });
   viewer.addHandler("canvas-double-click", () => close(state));
-  viewer.addHandler("tile-load-failed", () => { state.failed = true; });
-  viewer.canvas.addEventListener("pointermove", (event) => said(state, event));
   buildBar(state);
   wireControls(state);
   use(state, null);
@@ -177,24 +150,27 @@ const start = async (state) => {
 // What may have changed since the last run of the page.
 const update = (state) => {
   const { data } = state;
-  showWho(state);
-  const doubts = data.doubts.map((words) => make("span", { text: words, class: "ms-badge" }));
-  state.part("doubts").replaceChildren(...doubts);
+  for (const pane of openPanes(state)) {
+    showWho(pane);
+    showDoubts(pane);
+  }
   const maps = JSON.stringify(data.maps);
   if (maps !== state.mapsDrawn) {
     state.mapsDrawn = maps;
-    showMaps(state);
     showTiles(state);
-    choose(state, data.maps.find((one) => one.role === state.map?.role)?.role ?? null);
+    for (const pane of openPanes(state)) {
+      showMaps(pane);
+      choose(pane, data.maps.find((one) => one.role === pane.map?.role)?.role ?? null);
+    }
   }
   showShapes(state);
   showAnswer(state);
-  tell(state, data.said?.words ?? "", Boolean(data.said?.tone));
+  hear(state);
   if (!data.pinned) state.pin = null;
   goThere(state);
-  if (state.failed && state.image) { // the ticket had run out
-    state.failed = false;
-    state.image.reset();
+  for (const pane of openPanes(state).filter((one) => one.failed)) { // the ticket had run out
+    pane.failed = false;
+    pane.image.reset();
   }
   redraw(state);
 };
@@ -207,28 +183,30 @@ export default (component) => {
   } else if (state) {
     if (state.data.ticket !== data.ticket) state.ticketAt = Date.now();
     Object.assign(state, { data, component });
-    if (state.viewer && state.over) update(state);
+    if (state.over) update(state);
   } else {
     performance.mark("medconsist started"); // `medconsist bench viewer` reads the two marks
     const root = parentElement.querySelector(".ms");
     const part = (name) => root.querySelector(`[data-part="${name}"]`);
     state = {
-      component, data, root, part, values: new Map(), ranked: [], visited: -1, showMap: true,
-      showShapes: true, opacity: 0.55, least: 0, grey: true, ticketAt: Date.now(),
-      light: { brightness: 1, contrast: 1, gamma: 1 },
+      ...freshPane(1, part("pane"), root.dataset), component, data, root, part, values: new Map(),
+      ranked: [], visited: -1, showShapes: true, ticketAt: Date.now(),
+      light: { brightness: 1, contrast: 1, gamma: 1 }, heard: data.said?.n,
     };
     state.address = (path, query) => addressOf(state.data, path, query).href;
+    state.panes = [state];
+    state.leader = state.active = state;
+    state.blank = state.element.cloneNode(true);
+    state.blank.querySelector('[data-part="cards"]').remove();
+    state.blank.classList.remove("ms-active");
     states.set(parentElement, state);
-    part("opacity").value = String(100 * state.opacity);
-    part("opacity-said").textContent = `${Math.round(100 * state.opacity)} %`;
     start(state).catch((error) => trouble(state, `The slide cannot be shown: ${error.message}`));
   }
   return () => {
     // Called where the component goes; a rerun keeps the element.
     setTimeout(() => {
-      if (state.root.isConnected || !state.viewer) return;
-      state.viewer.destroy();
-      state.viewer = null;
+      if (state.root.isConnected) return;
+      state.panes.forEach(closePane);
       states.delete(parentElement);
     }, 0);
   };

@@ -1,5 +1,5 @@
-// What is drawn over the slide: a map of numbers, outlines, places. One canvas, in step with each
-// frame of OpenSeadragon, so that both always show the same moment.
+// What is drawn over the slide: a map of numbers, outlines, places. One canvas for each pane, in step
+// with each frame of OpenSeadragon, so that both always show the same moment.
 
 const INK = { shape: "#7fd4ff", own: "#ffd166", draft: "#ffffff", place: "#ff6ec7", pin: "#f2c14e" };
 
@@ -113,8 +113,7 @@ const drawShape = (state, context, shape) => {
   lettered(context, `${shape.label || "no label"} · ${shape.author}`, at.x, at.y - 6, colour);
 };
 
-const drawDraft = (state, context) => {
-  const { draft } = state;
+const drawDraft = (state, context, draft) => {
   if (!draft || !draft.points.length) return;
   const points = draft.closed || !draft.next ? draft.points : [...draft.points, draft.next];
   context.beginPath();
@@ -149,7 +148,23 @@ const drawPin = (state, context, at, text) => {
   if (text) lettered(context, text, x + 10, y - 10, INK.pin);
 };
 
+// A quiet cross where the pointer is in another pane.
+const drawPointer = (state, context, at) => {
+  const { x, y } = screenOf(state, at);
+  context.beginPath();
+  for (const [across, down] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    context.moveTo(x + 4 * across, y + 4 * down);
+    context.lineTo(x + 11 * across, y + 11 * down);
+  }
+  lined(context, INK.draft, 1.5);
+};
+
+/** Draw over every pane. */
 const redraw = (state) => {
+  for (const pane of openPanes(state)) paint(pane);
+};
+
+const paint = (state) => {
   const { over, viewer } = state;
   const { x: width, y: height } = viewer.viewport.getContainerSize();
   const ratio = window.devicePixelRatio || 1;
@@ -165,5 +180,7 @@ const redraw = (state) => {
   for (const pin of state.data.pins)
     if (state.showShapes) drawPin(state, context, pin.at, `${pin.text} · ${pin.author}`);
   if (state.pin) drawPin(state, context, state.pin, "");
-  drawDraft(state, context);
+  for (const one of [state.waiting?.draft, state.draft]) drawDraft(state, context, one);
+  state.root.dataset.points = String(state.draft?.points.length ?? 0);
+  if (state.pointer && state.pointer.pane !== state) drawPointer(state, context, state.pointer.at);
 };

@@ -68,13 +68,13 @@ const close = (state) => {
   redraw(state);
 };
 
-const openForm = (state) => {
+const openForm = (state, takesKeys = true) => {
   const { data, draft } = state;
   state.part("form-said").textContent = measured(draft.points, data.mpp, true);
   state.part("label").hidden = state.part("save").hidden = !data.may_file;
   state.part("what-if").hidden = !data.what_if;
   state.part("form").hidden = false;
-  if (data.may_file) state.part("label").focus();
+  if (data.may_file && takesKeys) state.part("label").focus();
 };
 
 // 32 hexadecimal digits; randomUUID is there only on pages that came encrypted or from loopback.
@@ -93,10 +93,33 @@ const save = (state) => {
   const geometry = geometryOf(state.draft);
   const label = state.part("label").value.trim();
   const sent = { n: Date.now(), id: newId(), geometry, label, plane: null };
+  state.waiting = { id: sent.id, draft: state.draft, label }; // drawn until it is filed or refused
   state.component.setTriggerValue("shape", { kind: "shape", ...sent });
   state.part("label").value = "";
   use(state, null);
   state.root.focus();
+};
+
+/** Say once what became of the last thing; an outline that was refused is there to be mended. */
+const hear = (state) => {
+  const { waiting } = state;
+  const { said, shapes } = state.data;
+  if (waiting && shapes.some((one) => one.id === waiting.id)) state.waiting = null;
+  const isNew = said && said.n !== state.heard;
+  if (!isNew) {
+    const words = state.part("said"); // what was refused stays until the reader goes on
+    if (!words.classList.contains("ms-problem")) words.hidden = true;
+    return;
+  }
+  state.heard = said.n;
+  if (waiting && said.tone && said.of === waiting.id) {
+    state.waiting = null;
+    use(state, "outline");
+    state.draft = waiting.draft;
+    state.part("label").value = waiting.label;
+    openForm(state, state.root.matches(":focus-within"));
+  }
+  tell(state, said.words, Boolean(said.tone));
 };
 
 const addPoint = (state, at) => {

@@ -57,18 +57,24 @@ const openSeadragon = (url) => {
   return window.medconsistOpenSeadragon;
 };
 
-const openViewer = async (state) => {
+/** The library, and what the server knows of the slide. */
+const readSlide = async (state) => {
   await openSeadragon(state.data.vendor["openseadragon.min.js"]);
   const answer = await fetch(state.address("slide"));
   if (!answer.ok) throw new Error(await answer.text());
   state.info = await answer.json();
+};
+
+/** A viewer of the slide in a pane; the first has the mini-map and the marks of the clock. */
+const openViewer = async (state) => {
+  const isFirst = state.number === 1;
   const viewer = OpenSeadragon({
     element: state.part("osd"),
     tileSources: tileSource(state),
     drawer: "canvas",
     prefixUrl: "",
     showNavigationControl: false,
-    showNavigator: true,
+    showNavigator: isFirst,
     navigatorAutoFade: false,
     navigatorPosition: "TOP_RIGHT",
     navigatorSizeRatio: 0.16,
@@ -85,19 +91,20 @@ const openViewer = async (state) => {
     minZoomImageRatio: 0.6,
     maxZoomPixelRatio: 8,
     zoomPerScroll: 1.3,
+    preserveImageSizeOnResize: !isFirst, // its magnification is that of the first
     imageLoaderLimit: 6,
+    maxImageCacheCount: isFirst ? 200 : 60, // tiles in memory, about 1 MiB each
     timeout: 60000,
     tileRetryMax: 2,
     tileRetryDelay: 1500,
     placeholderFillStyle: "#14181d",
     subPixelRoundingForTransparency: OpenSeadragon.SUBPIXEL_ROUNDING_OCCURRENCES.NEVER,
   });
-  viewer.addOnceHandler("tile-drawn", () => performance.mark("medconsist drawn"));
+  if (isFirst) viewer.addOnceHandler("tile-drawn", () => performance.mark("medconsist drawn"));
   viewer.addHandler("canvas-key", (event) => { event.preventDefaultAction = true; });
   await new Promise((done, fail) => {
     viewer.addOnceHandler("open", done);
     viewer.addOnceHandler("open-failed", (event) => fail(new Error(event.message)));
   });
-  state.viewer = viewer;
-  state.image = viewer.world.getItemAt(0);
+  return viewer;
 };

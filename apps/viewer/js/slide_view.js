@@ -1,4 +1,4 @@
-// Where one is on the slide, and which map lies over it.
+// Where one is on the slide, and which map lies over it: of the screen, or of a further pane of it.
 
 const NEAR = 1 / 4; // screen pixels a slide pixel: 10x where level 0 is 40x
 const PLAIN = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1]; // screen pixels a slide pixel, without microns
@@ -53,9 +53,9 @@ const showScale = (state) => {
     const is = Math.abs((mpp ? shown : zoom) / wanted - 1) < 0.01;
     one.setAttribute("aria-pressed", String(is));
   });
-  const { dataset } = state.root; // for those who measure the screen
-  dataset.zoom = String(zoom);
-  dataset.ruler = `${length} ${pixels}`;
+  const { facts } = state; // for those who measure the screen
+  facts.zoom = String(zoom);
+  facts.ruler = `${length} ${pixels}`;
 };
 
 // --- maps ---------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ const recolour = async (state) => {
   state.shown = { map, values, ...coloured(map, values, state.data.colours, least) };
   state.part("least-said").textContent =
     state.least > 0 ? `${Number(least.toPrecision(3))}` : "all";
-  state.root.dataset.shown = `${map.role} ${state.shown.shown}`;
+  state.facts.shown = `${map.role} ${state.shown.shown}`;
   redraw(state);
 };
 
@@ -102,10 +102,14 @@ const filterOf = (state) => {
 const relight = (state) => {
   for (const one of state.root.querySelectorAll("#ms-gamma *[type]"))
     one.setAttribute("exponent", String(1 / state.light.gamma));
-  state.viewer.drawer.canvas.style.filter = filterOf(state);
+  for (const pane of openPanes(state)) pane.viewer.drawer.canvas.style.filter = filterOf(pane);
   const plain = Object.values(state.light).every((one) => one === 1);
   state.part("light").setAttribute("aria-pressed", String(!plain));
 };
+
+const showDoubts = (state) =>
+  state.part("doubts").replaceChildren(
+    ...state.data.doubts.map((words) => make("span", { text: words, class: "ms-badge" })));
 
 // A picture of the screen alone says whose it is and which model drew on it.
 const showWho = (state) => {
@@ -124,7 +128,7 @@ const choose = (state, role) => {
   for (const one of state.part("maps").querySelectorAll("button"))
     one.setAttribute("aria-pressed", String((one.dataset.role || "") === (role || "")));
   state.part("legend").classList.toggle("ms-off", !state.map); // its room stays: nothing jumps
-  state.root.dataset.shown = "";
+  state.facts.shown = "";
   if (state.map) {
     const { low, middle, high, meaning, caution } = state.map;
     state.part("low").textContent = low;
@@ -144,7 +148,7 @@ const showMaps = (state) => {
   const { maps } = state.data;
   const parent = state.part("maps");
   parent.replaceChildren();
-  state.part("legend").hidden = !maps.length;
+  parent.hidden = state.part("legend").hidden = !maps.length;
   if (!maps.length) return;
   parent.append(button("No map", () => choose(state, null), { title: "The slide alone (M)" }));
   for (const map of maps)
@@ -155,6 +159,25 @@ const showMaps = (state) => {
   for (let i = 0; i < 256; i++)
     picture.data.set([...state.data.colours.slice(3 * i, 3 * i + 3), 255], 4 * i);
   bar.putImageData(picture, 0, 0);
+};
+
+const wireMap = (state) => {
+  const on = (name, kind, work) => state.part(name).addEventListener(kind, work);
+  const say = () => {
+    state.part("opacity-said").textContent = `${state.part("opacity").value} %`;
+  };
+  state.part("opacity").value = String(100 * state.opacity);
+  say();
+  on("opacity", "input", (event) => {
+    state.opacity = Number(event.target.value) / 100;
+    say();
+    paint(state);
+  });
+  on("least", "input", (event) => {
+    state.least = Number(event.target.value);
+    recolour(state);
+  });
+  on("grey", "change", (event) => { state.grey = event.target.checked; relight(state); });
 };
 
 const nextMap = (state) => {

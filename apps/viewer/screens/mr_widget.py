@@ -13,6 +13,7 @@ mr_widget = widget(
         "mr_pane.js",
         "mr_marks.js",
         "mr_panes.js",
+        "mr_readout.js",
         "mr_controls.js",
         "mr_acts.js",
         "mr.js",

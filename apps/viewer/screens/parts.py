@@ -23,13 +23,14 @@ from medconsist.viewing.orientation import ruler_mm
 from medconsist.viewing.overlay import Scale, colour_bar
 from medconsist.viewing.picture import encode_png
 from medconsist.viewing.places import asked_slice
-from medconsist.viewing.prediction_words import SCOPE, PredictionWords
 from medconsist.viewing.sealing import SEALED_WORDS
-from medconsist.viewing.trust_panel_html import trust_panel_html
+from medconsist.viewing.trust_claim import claim_of
+from medconsist.viewing.trust_panel_html import claim_html, trust_panel_html
 from medconsist.viewing.web.server import Opened
 from screens.sitting import Sitting
 
 PANES_PER_ROW = 3
+SOURCE = "source said"
 
 
 def draw_title(
@@ -95,7 +96,7 @@ def draw_legend(name: str, scale: Scale, words: str) -> None:
 
 
 def draw_panel(sitting: Sitting, opened: Opened) -> None:
-    """Draw what the measurement says of the result, and which alarms it raises."""
+    """Draw the alarms of a result, what is claimed of it, and what the measurement says."""
     if opened.is_sealed:
         st.html(f'<p class="mc-order">{safe(SEALED_WORDS)}</p>')
     try:
@@ -103,6 +104,8 @@ def draw_panel(sitting: Sitting, opened: Opened) -> None:
     except MedconsistError as error:
         words = f"No trust panel: the history of this study cannot be read. {error}"
         st.html(f'<div class="mc-problem">{safe(words)}</div>')
+        if not opened.is_sealed:
+            st.html(claim_html(claim_of(opened.result)))
         return
     st.html(trust_panel_html(panel))
 
@@ -112,7 +115,8 @@ def draw_notes(result: Result) -> None:
     notes = [note for note in result.notes if note != reason_of_order(result)]  # it is on top
     if notes and not is_sealed():
         words = "".join(f'<p class="mc-small">{safe(note)}</p>' for note in notes)
-        st.html(f'<h2 class="mc-h">Notes</h2>{words}')
+        title = f"Notes of this result ({len(notes)})"
+        st.html(f'<div class="mc-card"><details><summary>{title}</summary>{words}</details></div>')
 
 
 def draw_metrics(result: Result) -> None:
@@ -129,17 +133,12 @@ def draw_provenance(result: Result) -> None:
     if is_sealed():
         return
     with st.expander("Where this result comes from"):
-        rows = provenance_rows(result)
+        rows = [*provenance_rows(result), *source_rows(result)]
         st.html(table(["", "Value"], rows, caption="Provenance of this result"))
 
 
-def draw_prediction(words: PredictionWords) -> None:
-    """Draw what a model says of a case: its doubts first, then its numbers, then what it is."""
-    if is_sealed():
-        return
-    st.html('<h2 class="mc-h">What the model says of the case</h2>')
-    doubts = "".join(f'<div class="mc-doubt">{safe(doubt)}</div>' for doubt in words.doubts)
-    said = table(["Class", "Probability"], words.probabilities, caption="Probabilities of the case")
-    facts = "".join(f'<p class="mc-small">{safe(fact)}</p>' for fact in words.facts)
-    st.html(f'{doubts}{said}<p class="mc-meaning">{safe(SCOPE)}</p>{facts}')
-    st.html(f'<p class="mc-notice">{NOTICE}</p>')
+def source_rows(result: Result) -> list[list[str]]:
+    """Return for each input whether its file was asked whose it is, as the frame found it."""
+    sha, asked = st.session_state.get(SOURCE, ("", ()))
+    said = asked if sha == result.content_sha256 else (("input", "source not asked"),)
+    return [[f"Patient in the source: {role}", words] for role, words in said]

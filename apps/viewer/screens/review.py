@@ -1,5 +1,6 @@
 """The review panel: first impression, draft, signature, amendment, comments, history, export."""
 
+from contextlib import suppress
 from functools import partial
 
 import streamlit as st
@@ -12,6 +13,7 @@ from medconsist.viewing.review_standing import state_words
 from medconsist.viewing.sealing import SEALED_WORDS
 from medconsist.viewing.web.server import Opened
 from screens.idle import sign_out
+from screens.parts import SOURCE
 from screens.review_leaving import draw_leaving
 from screens.review_notes import draw_notes
 from screens.review_panel import Panel, draw_said, say_no
@@ -25,8 +27,15 @@ FORMS = "forms"
 
 
 def conflicts_of(sitting: Sitting, opened: Opened) -> list[str]:
-    """Return what speaks against the identity of the result on the screen."""
-    return Panel(sitting, opened).conflicts
+    """Return what speaks against the identity of the result on the screen.
+
+    Whether its sources were asked is kept for where the page says where the result comes from.
+    """
+    panel = Panel(sitting, opened)
+    found = panel.conflicts
+    with suppress(MedconsistError):  # it stands among the conflicts
+        st.session_state[SOURCE] = (panel.subject.content_sha256, panel.source.asked)
+    return found
 
 
 def draw_review(sitting: Sitting, opened: Opened) -> None:

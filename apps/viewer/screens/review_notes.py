@@ -10,13 +10,16 @@ from medconsist.errors import RefusedInputError
 from medconsist.review.entries import Entry
 from medconsist.review.records import Annotation, Comment, Pin
 from medconsist.review.store import Filing
+from medconsist.viewing.event_labels import event_label
 from medconsist.viewing.leaving.verdict_line import pin_words, time_words
 from medconsist.viewing.markup import safe
 from medconsist.viewing.review_form import comment_of, shape_of, withdrawal_of
+from medconsist.viewing.signal_events import event_of
 from screens.review_panel import Panel, say_no
 
 __all__ = ["draw_notes"]
 
+MOST_SHAPES = 30  # newest first; more, as of beats, would make the page slow
 SHOWN, FOLLOWED = "shown in the review", "followed entry"
 
 
@@ -33,8 +36,10 @@ def draw_notes(panel: Panel) -> None:
         draw_new_comment(panel)
         for entry in reversed(comments):
             draw_comment(panel, entry)
-        for entry in reversed(shapes):
+        for entry in shapes[: -MOST_SHAPES - 1 : -1]:
             draw_shape(panel, entry)
+        if len(shapes) > MOST_SHAPES:
+            st.caption(f"{len(shapes) - MOST_SHAPES} earlier ones are drawn and not listed.")
 
 
 def draw_new_comment(panel: Panel) -> None:
@@ -94,6 +99,11 @@ def draw_shape(panel: Panel, entry: Entry) -> None:
     body = entry.body
     if not isinstance(body, Annotation) or body.geometry is None:
         return
+    event = event_of(body)
+    if event is not None:
+        _draw_words(panel, entry, event_label(body.label).words, event.words)
+        _draw_buttons(panel, entry)
+        return
     place = "on the slide" if body.plane is None else f"on slice {body.plane + 1}"
     _draw_words(panel, entry, body.label or "no label", f"{body.geometry.get('type')} {place}")
     _draw_buttons(panel, entry)
@@ -121,7 +131,8 @@ def follow_link(entries: Sequence[Entry]) -> None:
 def pin_of(entry: Entry) -> Pin | None:
     """Return where a comment or a shape lies, None for the whole."""
     if isinstance(entry.body, Annotation):
-        return _middle(entry.body)
+        event = event_of(entry.body)
+        return _middle(entry.body) if event is None else event.pin
     return entry.body.pin if isinstance(entry.body, Comment) else None
 
 

@@ -1,6 +1,6 @@
 """What all parts of the review panel share: whose it is, what it is about, and how it files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -27,7 +27,7 @@ from medconsist.viewing.review_standing import (
     why_not_file,
 )
 from medconsist.viewing.sealing import open_to
-from medconsist.viewing.source_identity import case_conflicts, source_conflicts
+from medconsist.viewing.source_identity import SourceReport, case_conflicts, source_report
 from medconsist.viewing.web.server import Opened
 from screens.sitting import Sitting
 
@@ -39,11 +39,29 @@ EXTEND_S = LOCK_SECONDS * 2 / 3
 
 @st.cache_data(max_entries=500, ttl=600, show_spinner=False)
 def source_said(
-    _store: ResultStore, root: str, content_sha256: str, _result: Result, *, names: bool
-) -> list[str]:
-    """Return what the source files of a result say against its identity; they are read for it."""
-    del root, content_sha256  # the name in the cache
-    return source_conflicts(_store, _result, names=names)
+    _store: ResultStore,
+    named: tuple[str, ...],
+    _results: tuple[Result, ...],
+    _patients: Callable[[], Collection[str]],
+    *,
+    names: bool,
+) -> SourceReport:
+    """Return what the source files of a result say of its patient; they are read for it.
+
+    Parameters
+    ----------
+    _store, _results
+        The result on the screen, then all of its case.
+    named
+        Folder of results and sha256 of each of them: the name in the cache.
+    _patients
+        All patients of the study.
+    names
+        Whether what a file says is repeated.
+    """
+    del named
+    result, *others = _results
+    return source_report(_store, result, others=others, patients=_patients, names=names)
 
 
 @dataclass(frozen=True)
@@ -112,13 +130,34 @@ class Panel:
     @cached_property
     def conflicts(self) -> list[str]:
         """What speaks against the identity of the result."""
-        store, result = self.results, self.opened.result
         try:
-            others = case_conflicts(result, finished_results(store, result.case))
-            at = store, str(store.root), result.content_sha256, result
-            return others + source_said(*at, names=self.opened.may("identity"))
+            others = case_conflicts(self.opened.result, self.of_case)
+            return [*others, *self.source.conflicts]
         except MedconsistError as error:
             return [f"it could not be checked: {error}"]
+
+    @cached_property
+    def source(self) -> SourceReport:
+        """What the source files say of whose result it is.
+
+        Raises
+        ------
+        MedconsistError
+            The results of the case or the list of the study cannot be read.
+        """
+        store, every = self.results, (self.opened.result, *self.of_case)
+        named = (str(store.root), self.subject.study, *(one.content_sha256 for one in every))
+        return source_said(store, named, every, self.patients, names=self.opened.may("identity"))
+
+    @cached_property
+    def of_case(self) -> tuple[Result, ...]:
+        """All results of the case that can be read."""
+        return tuple(finished_results(self.results, self.subject.case))
+
+    def patients(self) -> set[str]:
+        """Return the patients of all cases of the study."""
+        lines = self.sitting.server.index.lines([self.subject.study])
+        return {line.patient for line in lines if line.patient is not None}
 
     @cached_property
     def lock(self) -> ReadingLock | None:

@@ -1,6 +1,8 @@
 """The screen of recordings: traces to scale, and what a model says of the patient beside them."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -8,15 +10,16 @@ from medconsist.errors import MedconsistError
 from medconsist.results.store import studies
 from medconsist.review.records import Comment
 from medconsist.viewing.case_list import KeyLine, title_of
-from medconsist.viewing.markup import NOTICE, safe, table
-from medconsist.viewing.prediction_words import SCOPE
+from medconsist.viewing.markup import readable, safe, table
+from medconsist.viewing.signal_events import event_filing, events_data
 from medconsist.viewing.signal_screen import SignalPin, pin_of, place_of, widget_data
 from medconsist.viewing.signal_traces import traces_of
-from medconsist.viewing.signal_words import SignalWords, near_trials, signal_words
+from medconsist.viewing.signal_words import near_trials, signal_words
 from medconsist.viewing.web.server import Opened
 from screens import still_signal
 from screens.frame import framed
 from screens.parts import draw_metrics, draw_notes, draw_provenance
+from screens.review_panel import Panel
 from screens.signal_widget import signal_widget
 from screens.sitting import Sitting
 from screens.widget import run_again
@@ -24,6 +27,7 @@ from screens.widget import run_again
 __all__ = ["draw"]
 
 STILL = "still pictures of signals"
+SAID = "what became of an event"
 
 
 def draw(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
@@ -49,7 +53,6 @@ def draw(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
         draw_provenance(opened.result)
     with side:
         if words is not None:
-            draw_words(words)
             draw_near(sitting, opened)
         if words is None:
             draw_notes(opened.result)
@@ -73,8 +76,10 @@ def draw_widget(sitting: Sitting, opened: Opened, *, is_sealed: bool) -> None:
             "api": opened.api,
             "ticket": opened.ticket,
             "goto": place_of(st.session_state.get("goto")),
+            "events": events(sitting, opened),
         },
         on_pin_change=partial(hear_pin, opened, name),
+        on_event_change=partial(hear_event, sitting, opened, name),
         on_renew_change=run_again,
     )
 
@@ -84,6 +89,45 @@ def hear_pin(opened: Opened, name: str) -> None:
     pin = pin_of(st.session_state[name].get("pin"), opened.result)
     if pin is not None:
         st.session_state["pin"] = pin.model_dump(mode="json")
+
+
+def hear_event(sitting: Sitting, opened: Opened, name: str) -> None:
+    """Mark, move or delete an event before the page is drawn again; keep what came of it."""
+    sent = st.session_state[name].get("event")
+    if not isinstance(sent, Mapping):
+        return
+    panel = Panel(sitting, opened)
+    try:
+        panel.use()
+        filing, words = event_filing(
+            sent,
+            thread=panel.thread("annotation"),
+            result=opened.result,
+            subject=opened.subject,
+            person=sitting.person,
+        )
+        panel.put(filing)
+    except MedconsistError as error:
+        words = str(error)
+    st.session_state[SAID] = words
+
+
+def events(sitting: Sitting, opened: Opened) -> dict[str, Any]:
+    """Return the events of this result as far as this reader sees them, and what came of the last.
+
+    Who may file none, or where there is no review store, sees them and marks none.
+    """
+    try:
+        entries = sitting.entries(opened, "annotation")
+    except MedconsistError:
+        entries = []  # the comments, read before, say why
+    found = events_data(
+        entries,
+        person=sitting.person,
+        result=opened.result,
+        may_mark=sitting.server.store is not None and opened.may("comment"),
+    )
+    return {**found, "said": readable(st.session_state.pop(SAID, ""), limit=400)}
 
 
 def pins(sitting: Sitting, opened: Opened) -> list[SignalPin]:
@@ -103,18 +147,6 @@ def pins(sitting: Sitting, opened: Opened) -> list[SignalPin]:
     ]
 
 
-def draw_words(words: SignalWords) -> None:
-    """Draw what the model says of the patient: its doubts first."""
-    said = words.prediction
-    st.html('<h2 class="mc-h">What the model says of the patient</h2>')
-    doubts = "".join(f'<div class="mc-doubt">{safe(doubt)}</div>' for doubt in said.doubts)
-    head = ["Class", "Probability", "Over own trials"]
-    rows = table(head, words.rows, caption="Probabilities of the patient")
-    facts = "".join(f'<p class="mc-small">{safe(fact)}</p>' for fact in (words.span, *said.facts))
-    st.html(f'{doubts}{rows}<p class="mc-meaning">{safe(SCOPE)}</p>{facts}')
-    st.html(f'<p class="mc-notice">{NOTICE}</p>')
-
-
 def draw_near(sitting: Sitting, opened: Opened) -> None:
     """Draw which training trials of others are nearest, without saying whose they are."""
     seen = sitting.server.studies(sitting.person)
@@ -123,14 +155,14 @@ def draw_near(sitting: Sitting, opened: Opened) -> None:
         studies=studies(sitting.server.settings.results),
         may_see=lambda study: study in seen,
     )
-    st.html('<h2 class="mc-h">Nearest trials of other patients</h2>')
-    if not near.trials:
-        st.html(f'<p class="mc-small">{safe(near.why_none)}</p>')
-        return
-    rows = [[one.whose, one.label, one.distance] for one in near.trials]
-    head = ["Training patient", "Class", "Distance"]
-    st.html(table(head, rows, caption="Nearest trials of training, ids left out"))
-    st.html(
-        '<p class="mc-small">Distance of features: 0 is the same, 1.4 nothing in common. Their '
-        "traces are not stored with this result.</p>"
-    )
+    said = f'<p class="mc-small">{safe(near.why_none)}</p>'
+    if near.trials:
+        rows = [[one.whose, one.label, one.distance] for one in near.trials]
+        head = ["Training patient", "Class", "Distance"]
+        said = table(head, rows, caption="Nearest trials of training, ids left out")
+        said += (
+            '<p class="mc-small">Distance of features: 0 is the same, 1.4 nothing in common. Their '
+            "traces are not stored with this result.</p>"
+        )
+    title = f"Nearest trials of other patients ({len(near.trials)})"
+    st.html(f'<div class="mc-card"><details><summary>{title}</summary>{said}</details></div>')

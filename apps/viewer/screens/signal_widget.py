@@ -11,6 +11,7 @@ signal_widget = widget(
         "signal_samples.js",
         "signal_marks.js",
         "signal_acts.js",
+        "signal_events.js",
         "signal.js",
         "signal_tools.js",  # its table of keys names what those before define
     ),

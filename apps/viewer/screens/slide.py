@@ -11,7 +11,7 @@ from medconsist.errors import MedconsistError, RefusedInputError
 from medconsist.results.store import ResultStore, StoredResult
 from medconsist.viewing.case_list import KeyLine, title_of
 from medconsist.viewing.leaving.annotations import Canvas
-from medconsist.viewing.markup import NOTICE, readable, safe
+from medconsist.viewing.markup import NOTICE, safe
 from medconsist.viewing.places import asked_place, sent_pin
 from medconsist.viewing.prediction_words import prediction_words
 from medconsist.viewing.slide_screen import (
@@ -28,9 +28,10 @@ from medconsist.viewing.vendor import missing_vendor, vendor_folder, vendor_urls
 from medconsist.viewing.web.server import Opened
 from screens import still_slide
 from screens.frame import framed
-from screens.parts import draw_metrics, draw_notes, draw_prediction, draw_provenance
+from screens.parts import draw_metrics, draw_notes, draw_provenance
 from screens.sitting import Sitting
-from screens.slide_outlines import SAID, draw_files, file_shape, may_file, withdraw
+from screens.slide_labels import draw_labels
+from screens.slide_outlines import draw_files, file_shape, may_file, said, say, withdraw
 from screens.slide_widget import slide_widget
 from screens.widget import run_again
 
@@ -90,15 +91,14 @@ def _draw_zoom(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
     with framed(sitting, opened, key, unknown=unknown) as side:
         canvas = Canvas(width=info["width"], height=info["height"])
         problems = _draw_slide(sitting, opened, mpp, canvas)
+        draw_labels(sitting, opened)
         for problem in problems:
             st.html(f'<div class="mc-problem">{safe(problem)}</div>')
         if words is None and not is_sealed:
             draw_metrics(result)
         draw_provenance(result)
     with side:
-        if words is not None:
-            draw_prediction(words)
-        if words is None:
+        if words is None:  # those of a prediction are in the panel
             draw_notes(result)
         draw_files(sitting, opened, canvas)
         st.toggle("Still pictures", key=STILL, help="Without deep zoom, as every browser shows.")
@@ -139,7 +139,7 @@ def _draw_slide(sitting: Sitting, opened: Opened, mpp: SlideMpp, canvas: Canvas)
             "may_file": may_file(sitting, opened),
             "what_if": result.kind == PREDICTION and not is_sealed,
             "answer": _answer(opened),
-            "said": _said(),
+            "said": said(opened),
         },
         on_shape_change=partial(on, "shape", file_shape),
         on_withdraw_change=partial(on, "withdraw", withdraw),
@@ -171,9 +171,9 @@ def _heard(
     if not sent:
         return
     try:
-        st.session_state[SAID] = ("", work(sitting, opened, canvas, dict(sent)))
+        say(opened, work(sitting, opened, canvas, dict(sent)))
     except MedconsistError as error:
-        st.session_state[SAID] = ("problem", str(error))
+        say(opened, str(error), tone="problem", of=sent.get("id"))
 
 
 def _pin(_sitting: Sitting, _opened: Opened, _canvas: Canvas, sent: dict[str, Any]) -> str:
@@ -219,9 +219,3 @@ def _answer(opened: Opened) -> dict[str, Any] | None:
     """Return the last answer, if it is about this very result."""
     about, words = st.session_state.get(ANSWER, ("", None))
     return words if about == opened.result.content_sha256 and not opened.is_sealed else None
-
-
-def _said() -> dict[str, str] | None:
-    """Return once what became of the last thing that was asked for."""
-    tone, words = st.session_state.pop(SAID, ("", ""))
-    return {"tone": tone, "words": readable(words)} if words else None

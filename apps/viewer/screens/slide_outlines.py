@@ -8,16 +8,39 @@ import streamlit as st
 from medconsist.errors import MedconsistError
 from medconsist.review.store import Filing
 from medconsist.viewing.leaving.annotations import MAX_UPLOAD, Canvas, read_annotations
-from medconsist.viewing.markup import safe
+from medconsist.viewing.markup import readable, safe
 from medconsist.viewing.slide_shapes import drawn_filing, of_slide, withdrawal
 from medconsist.viewing.web.server import Opened
 from screens.review_panel import Panel
 from screens.sitting import Sitting
 
-__all__ = ["SAID", "draw_files", "file_shape", "may_file", "withdraw"]
+__all__ = ["draw_files", "file_shape", "may_file", "said", "say", "withdraw"]
 
 MEGABYTE = 2**20
 SAID = "slide said"
+
+
+def say(opened: Opened, words: str, *, tone: str = "", of: object = None) -> None:
+    """Keep what became of the last thing that was asked for, for the widget to say once.
+
+    Parameters
+    ----------
+    opened
+        What it was about.
+    words, tone
+        Said to the reader; ``"problem"`` for what was refused.
+    of
+        Id of the outline that was sent: one that was refused comes back to be mended.
+    """
+    about = opened.result.content_sha256
+    told = {"n": uuid.uuid4().hex, "tone": tone, "words": readable(words), "of": of}
+    st.session_state[SAID] = (about, told)
+
+
+def said(opened: Opened) -> dict[str, Any] | None:
+    """Return what `say` kept, if it is about this very result; its ``n`` tells it from the last."""
+    about, told = st.session_state.get(SAID, ("", None))
+    return told if about == opened.result.content_sha256 else None
 
 
 def may_file(sitting: Sitting, opened: Opened) -> bool:
@@ -86,5 +109,5 @@ def _draw_upload(sitting: Sitting, opened: Opened, canvas: Canvas) -> None:
                 st.html(f'<div class="mc-problem">{safe(str(error))}</div>')
                 return
             st.session_state["brought"] = round_ + 1
-            st.session_state[SAID] = ("", f"{len(read)} outlines are filed.")
+            say(opened, f"{len(read)} outlines are filed.")
             st.rerun()

@@ -11,6 +11,7 @@ slide_widget = widget(
         "slide_tiles.js",
         "slide_overlay.js",
         "slide_view.js",
+        "slide_panes.js",
         "slide_shapes.js",
         "slide.js",
     ),

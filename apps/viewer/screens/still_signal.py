@@ -1,4 +1,4 @@
-"""What a model says of recordings, without their traces."""
+"""Recordings as a list, without their traces."""
 
 import streamlit as st
 
@@ -15,23 +15,20 @@ from screens.frame import framed
 from screens.parts import (
     draw_metrics,
     draw_notes,
-    draw_prediction,
     draw_provenance,
 )
 from screens.sitting import Sitting
 
 
 def draw(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
-    """Draw what a model says of recordings, and which they are; traces are not drawn yet."""
+    """Draw which recordings there are; what a model says of them is in the panel."""
     result = opened.result
     said = signal_words(result)
-    words = None if said is None else said.prediction  # without the names of other patients
+    words = None if said is None else said.prediction
     doubtful = words is not None and not words.can_assess
     unknown = ["cannot be assessed: see the reasons"] if doubtful else []
     with framed(sitting, opened, key, unknown=unknown) as numbers:
-        if words is not None:
-            draw_prediction(words)
-        else:
+        if words is None:
             draw_metrics(result)
         rows = recording_rows(result)
         if rows:

@@ -33,7 +33,6 @@ from screens.parts import (
     draw_heading,
     draw_metrics,
     draw_notes,
-    draw_prediction,
     draw_provenance,
     draw_ruler,
 )
@@ -70,9 +69,7 @@ def draw(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
             draw_metrics(result)
         draw_provenance(result)
     with numbers:
-        if words is not None:
-            draw_prediction(words)
-        if words is None:
+        if words is None:  # those of a prediction are in the panel
             draw_notes(result)
 
 

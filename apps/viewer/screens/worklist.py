@@ -7,6 +7,7 @@ from functools import partial
 
 import streamlit as st
 
+from medconsist.viewing.kind_words import kind_words
 from medconsist.viewing.markup import NOTICE, readable, safe
 from medconsist.viewing.worklist import Place, WorkRow, chosen, joined, next_row, page_of
 from medconsist.viewing.worklist_ask import REVIEW_STATES, Asked
@@ -52,7 +53,7 @@ def draw_worklist(sitting: Sitting, studies: Sequence[str], *, said: str = "") -
     rows, problems = rows_of(sitting, studies)
     with st.sidebar:
         asked = ask(sitting, rows, studies)
-    page = page_of(chosen(ordered(rows, asked), asked.wanted), number=asked.page)
+    page = page_of(chosen(ordered(sitting, rows, asked), asked.wanted), number=asked.page)
     asked = asked.on_page(page.number)
     keep(asked)
     if asked.by_score:
@@ -105,8 +106,13 @@ class telling:  # noqa: N801  a context, named as it is used
             self.place.progress(done / n_cases, f"Reading the list: {done} of {n_cases} cases")
 
 
-def ordered(rows: Sequence[WorkRow], asked: Asked) -> list[WorkRow]:
-    """Return the rows in the order that is asked for; one by scores was switched on by a person."""
+def ordered(sitting: Sitting, rows: Sequence[WorkRow], asked: Asked) -> list[WorkRow]:
+    """Return the rows in the order that is asked for; one by scores was switched on by a person.
+
+    Where a first impression comes first, no order by scores is taken from anywhere.
+    """
+    if asked.by_score and sitting.server.settings.impressions == "first":
+        asked = replace(asked, by=ORDERS[0])
     return arranged(rows, by=asked.by, by_score=asked.by_score, number=asked.number)
 
 
@@ -114,7 +120,7 @@ def beside(sitting: Sitting, studies: Sequence[str], place: Place, *, back: bool
     """Return the case after, or before, another one in the reader's list; None at its end."""
     asked = asked_before()
     rows, _ = rows_of(sitting, studies)
-    listed = ordered(rows, asked)
+    listed = ordered(sitting, rows, asked)
     if back:
         listed.reverse()
     found = next_row(listed, asked.wanted, after=place, me=sitting.person.subject)
@@ -151,7 +157,9 @@ def ask(sitting: Sitting, rows: Sequence[WorkRow], studies: Sequence[str]) -> As
         words=words[:200],
         mine=st.segmented_control("Cases", ("All", "Mine"), key="list mine") == "Mine",
         study=one_of("Study", "list study", studies),
-        kind=one_of("Kind", "list kind", {row.line.kind for row in rows if row.line.kind}),
+        kind=one_of(
+            "Kind", "list kind", {row.line.kind for row in rows if row.line.kind}, kind_words
+        ),
         site=one_of("Site", "list site", {row.site or "" for row in rows}),
         review=tuple(
             st.multiselect(
@@ -180,8 +188,13 @@ def fields_of(asked: Asked) -> dict[str, object]:
     }
 
 
-def one_of(label: str, key: str, names: Sequence[str] | set[str]) -> str | None:
-    """Let the reader choose one of some names, or none of them; nothing is asked of one alone."""
+def one_of(
+    label: str, key: str, names: Sequence[str] | set[str], words: Callable[[str], str] = str
+) -> str | None:
+    """Let the reader choose one of some names, or none of them; nothing is asked of one alone.
+
+    ``words`` says how a name is shown.
+    """
     held = st.session_state.get(key)
     options = sorted({*names, *([] if held is None else [held])})
     if len(options) < 2 and held is None:
@@ -192,7 +205,7 @@ def one_of(label: str, key: str, names: Sequence[str] | set[str]) -> str | None:
         index=None,
         key=key,
         placeholder="any",
-        format_func=lambda name: readable(name) or "unknown",
+        format_func=lambda name: readable(words(name)) or "unknown",
     )
 
 

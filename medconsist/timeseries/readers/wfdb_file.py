@@ -33,7 +33,7 @@ from medconsist.timeseries.readers.pick_rate import pick_rate
 from medconsist.timeseries.readers.raw_header import RawHeader, info_of
 from medconsist.timeseries.recording import Annotation, Recording, RecordingInfo
 
-__all__ = ["WfdbRecording", "open_wfdb"]
+__all__ = ["WfdbRecording", "open_wfdb", "wfdb_library"]
 
 _BYTES = {"8": 1, "80": 1, "16": 2, "61": 2, "160": 2, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
           "24": 3, "32": 4}  # fmt: skip
@@ -79,7 +79,7 @@ class WfdbRecording(Recording):
         """Return samples in physical units."""
         span = self._span(start, stop)
         first = 0 if self._whole else span.start // self._per_frame
-        wfdb = _library()
+        wfdb = wfdb_library()
         with library_errors(self.info.source, "wfdb"):
             record = wfdb.rdrecord(
                 str(self._stem),
@@ -111,7 +111,7 @@ def open_wfdb(path: Path, options: ReadOptions) -> Recording:
     require_file(header_path)
     lines = _lines(header_path)
     files = _file_names(lines, header_path.name)
-    wfdb = _library()
+    wfdb = wfdb_library()
     stem = header_path.with_suffix("")
     with library_errors(header_path.name, "wfdb"):
         header = wfdb.rdheader(str(stem))
@@ -145,7 +145,14 @@ def open_wfdb(path: Path, options: ReadOptions) -> Recording:
     return WfdbRecording(info, stem, picked=picked, per_frame=per_frame, whole=whole)
 
 
-def _library() -> ModuleType:
+def wfdb_library() -> ModuleType:
+    """Return the package wfdb.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed.
+    """
     # Importing wfdb 4.3.1 beside pandas 3 warns, which is not for our caller to mend.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -255,7 +262,7 @@ def _annotations(stem: Path, annotator: str, rate: float) -> tuple[Annotation, .
     if not path.is_file():
         return ()
     require_file(path)
-    wfdb = _library()
+    wfdb = wfdb_library()
     with library_errors(path.name, "wfdb"):
         found = wfdb.rdann(str(stem), annotator)
         texts = found.aux_note or [""] * len(found.sample)

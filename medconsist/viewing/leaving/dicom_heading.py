@@ -17,7 +17,8 @@ from medconsist.viewing.leaving.dicom_source import DICOM, Source
 from medconsist.viewing.leaving.dicom_words import long_string, unlimited
 from medconsist.viewing.leaving.export import Export
 
-__all__ = ["Heading", "algorithm", "algorithm_words", "as_export", "put_heading", "referenced"]
+__all__ = ["Heading", "algorithm", "algorithm_words", "as_export", "before_heading"]
+__all__ += ["put_heading", "referenced"]
 
 _SERIES_NUMBERS: Mapping[str, int] = MappingProxyType(
     {"report": 9002, "shapes": 9003, "pictures": 9004, "page": 9005, "maps": 9006}
@@ -91,6 +92,26 @@ def put_heading(dataset: Any, source: Source, result: Result, heading: Heading) 
             delattr(dataset, word)  # the time of writing would make two files of one review
     for word, value in values.items():
         setattr(dataset, word, value)
+
+
+def before_heading(source: Source) -> dict[str, Any]:
+    """Return what highdicom must be told of series and equipment, all of it set by `put_heading`.
+
+    Examples
+    --------
+    >>> before_heading(Source(attributes={}, study="2.25.1"))["series_instance_uid"]
+    '2.25.1'
+    """
+    return {
+        "series_instance_uid": source.study,
+        "series_number": 1,
+        "sop_instance_uid": source.study,
+        "instance_number": 1,
+        "manufacturer": "medconsist",
+        "manufacturer_model_name": "medconsist",
+        "software_versions": "medconsist",
+        "device_serial_number": "none",
+    }
 
 
 def as_export(dataset: Any, *, name: str, what: str) -> Export:  # noqa: ANN401

@@ -12,7 +12,12 @@ from medconsist.errors import RefusedInputError
 from medconsist.mri.formats.dicom_uids import derived_uid
 from medconsist.results.store import StoredResult
 from medconsist.review.chain import timestamp
-from medconsist.viewing.leaving.dicom_heading import Heading, as_export, put_heading
+from medconsist.viewing.leaving.dicom_heading import (
+    Heading,
+    as_export,
+    before_heading,
+    put_heading,
+)
 from medconsist.viewing.leaving.dicom_source import Source
 from medconsist.viewing.leaving.dicom_words import coded, long_string, unit_code
 from medconsist.viewing.leaving.export import Export
@@ -111,15 +116,7 @@ def _parametric_map(
     dataset = pm.ParametricMap(
         source_images=[image],
         pixel_array=values,
-        # what is set here is set anew by the heading
-        series_instance_uid=source.study,
-        series_number=1,
-        sop_instance_uid=source.study,
-        instance_number=1,
-        manufacturer="medconsist",
-        manufacturer_model_name="medconsist",
-        software_versions="medconsist",
-        device_serial_number="none",
+        **before_heading(source),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[window],

@@ -1,4 +1,4 @@
-"""What was on the screen as DICOM secondary capture, with the warning burned in below it."""
+"""A picture of a result as DICOM secondary capture, with the warning burned in below it."""
 
 import io
 from typing import Any
@@ -38,8 +38,9 @@ def picture_sc(
 
     The picture stands at the upper left, none of its pixels changed; opacity is drawn on white.
     Below it a black band says, burned in: research use only, whether it is signed, the case, and
-    the sha256 of the result. A screen has no position in the patient: the file has neither
-    orientation (PatientOrientation is empty, which says unknown) nor spacing.
+    the sha256 of the result: BurnedInAnnotation is always YES. Such a picture has no position in
+    the patient: the file has neither orientation (PatientOrientation is empty, which says unknown)
+    nor spacing.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def picture_sc(
     source
         Patient, study and the image that is referred to.
     shows_identity
-        Whether the pixels show who the patient is: BurnedInAnnotation.
+        Whether the pixels show who the patient is.
 
     Raises
     ------
@@ -78,11 +79,11 @@ def picture_sc(
     )
     put_heading(dataset, source, review.result, heading)
     _add_image(dataset, pixels)
-    dataset.BurnedInAnnotation = "YES" if shows_identity else "NO"
+    dataset.BurnedInAnnotation = "YES"
     said = "\n".join([*_words(review.result, entry), picture.caption])
     dataset.ImageComments = text(unlimited(said).replace("\r\n", "\n"), _LONGEST_LT)
     dataset.DerivationDescription = long_string(
-        f"Picture of the screen of result {review.result.key}, words burned in below it.",
+        f"Picture of result {review.result.key}, words burned in below it.",
         _LONGEST_ST,
     )
     if source.image is not None:

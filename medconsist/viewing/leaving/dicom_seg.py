@@ -13,12 +13,18 @@ from medconsist.errors import BudgetError, RefusedInputError
 from medconsist.mri.formats.dicom_uids import derived_uid
 from medconsist.results.schema import Result
 from medconsist.review.entries import Entry
-from medconsist.viewing.leaving.dicom_heading import Heading, as_export, put_heading
+from medconsist.viewing.leaving.dicom_heading import (
+    Heading,
+    as_export,
+    before_heading,
+    put_heading,
+)
 from medconsist.viewing.leaving.dicom_shapes import (
     Drawn,
     Groups,
     add_authors,
     drawn_words,
+    ellipse_of,
     last_filed,
     outline_of,
     shape_codes,
@@ -44,10 +50,12 @@ def annotations_seg(result: Result, entries: Sequence[Entry], *, source: Source)
     """Return the shapes as a binary Segmentation; the same shapes give the same bytes.
 
     One segment for each label and author, of algorithm type MANUAL; segments may overlap. A pixel
-    belongs to a shape if its centre lies in it or on its border; the centre of the first pixel is
-    column 0, row 0, as the affine of the image counts. The file refers to the image of ``source``
-    frame by frame and has its geometry. Where the orientation is unknown it has neither position
-    nor orientation, and its description says so. What was withdrawn is left out.
+    belongs to a shape if its centre lies in it or on its border; of an ellipse, which is filed as a
+    polygon of 48 corners, it is the ellipse that counts, as in the numbers of the screen. The
+    centre of the first pixel is column 0, row 0, as the affine of the image counts. The file refers
+    to the image of ``source`` frame by frame and has its geometry. Where the orientation is unknown
+    it has neither position nor orientation, and its description says so. What was
+    withdrawn is left out.
 
     Parameters
     ----------
@@ -127,8 +135,15 @@ def _filled(drawn: Drawn, size: tuple[int, int]) -> Bool[np.ndarray, "height wid
         )
         raise RefusedInputError(msg)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    shapely.prepare(outline)
-    filled: Bool[np.ndarray, "height width"] = shapely.intersects_xy(outline, columns, rows)
+    filled: Bool[np.ndarray, "height width"]
+    if (ellipse := ellipse_of(drawn[1].geometry or {})) is not None:
+        left, right, top, bottom = ellipse
+        across = (2 * columns - left - right) / (right - left)
+        down = (2 * rows - top - bottom) / (bottom - top)
+        filled = down**2 + across**2 <= 1  # the sum of medconsist.viewing.web.volumes
+    else:
+        shapely.prepare(outline)
+        filled = shapely.intersects_xy(outline, columns, rows)
     if not filled.any():
         msg = f"{name} holds no centre of a pixel, so nothing of it would be left. Draw it larger."
         raise RefusedInputError(msg)
@@ -147,15 +162,7 @@ def _placed_segmentation(
         pixel_array=masks,
         segmentation_type="BINARY",
         segment_descriptions=described,
-        # what is set here is set anew by the heading
-        series_instance_uid=source.study,
-        series_number=1,
-        sop_instance_uid=source.study,
-        instance_number=1,
-        manufacturer="medconsist",
-        manufacturer_model_name="medconsist",
-        software_versions="medconsist",
-        device_serial_number="none",
+        **before_heading(source),
     )
     organisation = derived_uid("dimensions of shapes", source.image.SOPInstanceUID)
     for sequence in (dataset.DimensionOrganizationSequence, dataset.DimensionIndexSequence):

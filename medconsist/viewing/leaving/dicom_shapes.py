@@ -1,7 +1,9 @@
 """What readers drew, sorted into the groups of a DICOM file: one for each label and author."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from medconsist import RESEARCH_USE_ONLY
 from medconsist._digests import canonical_json
@@ -12,12 +14,15 @@ from medconsist.review.records import Annotation
 from medconsist.viewing.leaving.dicom_words import coded, long_string, person_name
 from medconsist.wsi.geojson import regions_of
 
-__all__ = ["Drawn", "Groups", "add_authors", "drawn_words", "last_filed", "outline_of"]
-__all__ += ["shape_codes", "shapes_by_label", "shown_label"]
+__all__ = ["Drawn", "Groups", "add_authors", "drawn_words", "ellipse_of", "last_filed"]
+__all__ += ["outline_of", "shape_codes", "shapes_by_label", "shown_label"]
 
 Drawn = tuple[Entry, Annotation]
 Groups = dict[tuple[str, str], list[Drawn]]
 """Label and author to their shapes, in order of time."""
+
+_CORNERS = 48  # that the MR screen files an ellipse with, see apps/viewer/js/mr_marks.js
+_ROUNDED = 0.006  # it rounds them to hundredths of a pixel
 
 _ELSEWHERE = {
     True: "is no shape on a slide; those of slices leave as a segmentation (annotations_seg).",
@@ -64,8 +69,35 @@ def shown_label(label: str) -> str:
 
 
 def drawn_words(author: str, drawn: Sequence[Drawn]) -> str:
-    """Return who drew the shapes of a group, and their entries in the store."""
-    return f"drawn by {author}; entries {', '.join(entry.id for entry, _ in drawn)}"
+    """Return who drew the shapes of a group, their entries in the store, and which are ellipses."""
+    said = [
+        f"{entry.id}{' (ellipse)' if ellipse_of(shape.geometry or {}) else ''}"
+        for entry, shape in drawn
+    ]
+    return f"drawn by {author}; entries {', '.join(said)}"
+
+
+def ellipse_of(geometry: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+    """Return least and largest x and y of the ellipse that a polygon was filed for; None for none.
+
+    The MR screen files an ellipse as the polygon of 48 corners on it, evenly from its right end.
+    """
+    rings = geometry.get("coordinates")
+    if geometry.get("type") != "Polygon" or not isinstance(rings, list) or len(rings) != 1:
+        return None
+    try:
+        ring = np.asarray(rings[0], dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if ring.shape != (_CORNERS + 1, 2) or not np.isfinite(ring).all():
+        return None
+    (left, top), (right, bottom) = ring.min(0).tolist(), ring.max(0).tolist()
+    angle = 2 * np.pi * np.arange(_CORNERS + 1) / _CORNERS
+    x = (left + right) / 2 + (right - left) / 2 * np.cos(angle)
+    y = (top + bottom) / 2 + (bottom - top) / 2 * np.sin(angle)
+    is_one = left < right and top < bottom
+    is_one = is_one and bool(np.abs(ring - np.stack([x, y], axis=1)).max() <= _ROUNDED)
+    return (left, right, top, bottom) if is_one else None
 
 
 def shape_codes() -> tuple[Any, Any]:

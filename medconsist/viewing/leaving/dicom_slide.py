@@ -17,7 +17,12 @@ from medconsist.mri.formats.dicom_uids import derived_uid
 from medconsist.results.schema import Result
 from medconsist.review.entries import Entry
 from medconsist.viewing.leaving.annotations import Canvas
-from medconsist.viewing.leaving.dicom_heading import Heading, as_export, put_heading
+from medconsist.viewing.leaving.dicom_heading import (
+    Heading,
+    as_export,
+    before_heading,
+    put_heading,
+)
 from medconsist.viewing.leaving.dicom_shapes import (
     Drawn,
     Groups,
@@ -195,15 +200,7 @@ def _annotations(result: Result, groups: Groups, source: Source) -> Any:  # noqa
         source_images=[image],
         annotation_coordinate_type="2D",
         annotation_groups=described,
-        # what is set here is set anew by the heading
-        series_instance_uid=source.study,
-        series_number=1,
-        sop_instance_uid=source.study,
-        instance_number=1,
-        manufacturer="medconsist",
-        manufacturer_model_name="medconsist",
-        software_versions="medconsist",
-        device_serial_number="none",
+        **before_heading(source),
     )
 
 

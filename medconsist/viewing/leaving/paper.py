@@ -26,6 +26,7 @@ _INSIDE = _WIDTH - 2 * _MARGIN
 _BOTTOM = 62.0
 _NAMES = 125.0  # width of the column of names
 _TALLEST = 330.0  # of a picture
+_HEADING = 30.0  # of the title of a section
 _LARGEST_DOT = 4.0  # points to a pixel of a small picture
 _SMALL, _NORMAL, _SPACED = 7.0, 9.0, 1.35
 _LONGEST = 20_000  # twice the longest comment
@@ -60,7 +61,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """What was on the screen, drawn by the caller.
+    """A picture of a result, drawn by the caller.
 
     Parameters
     ----------
@@ -136,8 +137,8 @@ class Paper:
                 if number < len(column):
                     self._put(column[number], left, _NORMAL, is_bold=column is names)
 
-    def picture(self, picture: Picture) -> None:
-        """Set a picture with its caption below it, on one page.
+    def picture(self, picture: Picture, *, title: str = "") -> None:
+        """Set a picture with its caption below it, and a title above, on one page.
 
         Raises
         ------
@@ -156,7 +157,10 @@ class Paper:
         width, height = drawn.getSize()
         scale = min(_INSIDE / width, _TALLEST / height, _LARGEST_DOT)
         caption = self._lines(picture.caption, _INSIDE, _NORMAL)
-        self.room(scale * height + _NORMAL * _SPACED * len(caption) + 12.0)
+        above = _HEADING if title else 0.0
+        self.room(above + scale * height + _NORMAL * _SPACED * len(caption) + 12.0)
+        if title:
+            self.heading(title)
         self._y -= scale * height + 4.0
         box = (_MARGIN, self._y, scale * width, scale * height)
         self._mark(lambda canvas: canvas.drawImage(drawn, *box, mask="auto"))

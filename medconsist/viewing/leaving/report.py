@@ -34,8 +34,12 @@ class Review:
         Id of a verdict to its link of the audit chain, see `medconsist.review.chain.links_of`.
     impressions, comments
         As `ReviewStore.entries` gives them.
+    shapes
+        Annotations; they are drawn on the picture alone, see `medconsist.viewing.leaving.plate`.
     pictures
-        What was on the screen.
+        Of the result.
+    no_picture
+        Why there is none, as a sentence; empty where nobody asked for one.
 
     Examples
     --------
@@ -49,7 +53,9 @@ class Review:
     links: Mapping[str, Head]
     impressions: Sequence[Entry] = ()
     comments: Sequence[Entry] = ()
+    shapes: Sequence[Entry] = ()
     pictures: Sequence[Picture] = ()
+    no_picture: str = ""
 
 
 def review_pdf(review: Review, *, printed: datetime | None = None) -> Export:
@@ -95,7 +101,7 @@ def review_pdf(review: Review, *, printed: datetime | None = None) -> Export:
     sections.signatures(paper, signed, review.links)
     sections.impressions(paper, review.impressions, review.result)
     sections.comments(paper, review.comments, review.result)
-    sections.pictures(paper, review.pictures)
+    sections.pictures(paper, review.pictures, why_none=review.no_picture)
     sections.numbers(paper, review.result)
     sections.trust(paper, review.result)
     sections.origin(paper, review.result)

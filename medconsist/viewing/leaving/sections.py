@@ -78,12 +78,13 @@ def comments(paper: Paper, filed: Sequence[Entry], result: Result) -> None:
         paper.row("", comment.text)  # set in, so that no text passes for a part of the report
 
 
-def pictures(paper: Paper, shown: Sequence[Picture]) -> None:
-    """Set what was on the screen."""
-    if shown:
-        paper.heading("On the screen")
-    for picture in shown:
-        paper.picture(picture)
+def pictures(paper: Paper, shown: Sequence[Picture], *, why_none: str = "") -> None:
+    """Set the pictures of the result, or why there is none."""
+    if why_none and not shown:
+        paper.heading("Picture")
+        paper.text(f"None: {why_none}")
+    for place, picture in enumerate(shown):
+        paper.picture(picture, title="" if place else "Picture")
 
 
 def numbers(paper: Paper, result: Result) -> None:

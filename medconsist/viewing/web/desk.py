@@ -52,6 +52,9 @@ class Desk:
         Checks tickets.
     may
         Whether the holder of a ticket still has the right that it names; asked at every request.
+    wrote
+        Writes down that the holder of a ticket looks at what may show who the patient is; None
+        where nobody writes that down, so that nobody is given it.
 
     Examples
     --------
@@ -60,10 +63,17 @@ class Desk:
     'results'
     """
 
-    def __init__(self, root: Path, office: TicketOffice, *, may: Callable[[Ticket], bool]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        office: TicketOffice,
+        *,
+        may: Callable[[Ticket], bool],
+        wrote: Callable[[Ticket, Result, str], None] | None = None,
+    ) -> None:
         self.root = root
         self.office = office
-        self._may = may
+        self._may, self._wrote = may, wrote
         self._slides = dict[str, SlideTiles]()
         self._opening = dict[str, Lock]()
         self._inputs = dict[str, InputPlaces]()  # a slide is hashed once, not at every opening
@@ -110,6 +120,31 @@ class Desk:
         stored = ResultStore(self.root, named.study).read(named.case, named.key)
         return sealed(stored) if is_sealed else stored
 
+    def write_down(self, text: str, stored: StoredResult, *, what: str) -> None:
+        """Write down that the holder of a ticket looks at something, before it is given.
+
+        Raises
+        ------
+        AccessError
+            Nobody writes it down, or the holder may not see it.
+        StorageError
+            It could not be written: nothing is given.
+        """
+        if self._wrote is None:
+            msg = "nobody writes down who looks at this, so that it is not shown."
+            raise AccessError(msg)
+        self._wrote(self.office.check(text), stored.result, what)
+
+    def slide_file(self, stored: StoredResult) -> Path:
+        """Return a file that has the bytes of the slide now, be it open or not.
+
+        Raises
+        ------
+        MissingInputError
+            No file with the bytes of that slide was found where it last lay.
+        """
+        return self._file(self._slide_of(stored.result), stored.result.study)
+
     def slide(self, stored: StoredResult) -> SlideTiles:
         """Return the tiles of the slide that a result is of; slides stay open for a while.
 
@@ -134,6 +169,9 @@ class Desk:
             self._slides.clear()
 
     def _opened(self, digest: str, study: str) -> SlideTiles:
+        return SlideTiles(partial(open_slide, self._file(digest, study)))
+
+    def _file(self, digest: str, study: str) -> Path:
         with self._lock:
             inputs = self._inputs.setdefault(study, ResultStore(self.root, study).inputs)
         path = inputs.find(digest)
@@ -143,7 +181,7 @@ class Desk:
                 "put it back, or run the job again on it."
             )
             raise MissingInputError(msg)
-        return SlideTiles(partial(open_slide, path))
+        return path
 
     def _used(self, digest: str) -> SlideTiles | None:
         with self._lock:

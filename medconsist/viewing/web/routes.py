@@ -32,7 +32,7 @@ from medconsist.viewing.trust_maps import map_roles
 from medconsist.viewing.web.desk import Desk, Named, words_of
 from medconsist.viewing.web.mr_routes import mask_picture
 from medconsist.viewing.web.signal_routes import SIGNAL_ORIGINALS, SIGNAL_PATHS, signal_paths
-from medconsist.viewing.web.slide_routes import slide_paths
+from medconsist.viewing.web.slide_routes import SLIDE_IDENTITY, slide_paths
 from medconsist.viewing.web.volumes import Region, display_nifti, region_numbers
 
 __all__ = ["api_routes"]
@@ -57,7 +57,9 @@ _ORIGINAL = frozenset(
 )
 """Addresses that let a sealed ticket in: they give arrays by role, or the slide as it is stored."""
 
-_HEAVY = frozenset({"map/{role}.png", "volume/{role}.nii", "slide/region.jpg", *SIGNAL_PATHS})
+_HEAVY = frozenset(
+    {"map/{role}.png", "volume/{role}.nii", "slide/region.jpg", *SLIDE_IDENTITY, *SIGNAL_PATHS}
+)
 """Addresses whose answer takes much memory while it is made."""
 _HEAVY_AT_ONCE = 4
 
@@ -98,6 +100,7 @@ def api_routes(desk: Desk) -> list[Any]:
                 desk,
                 work,
                 gives_original=path in _ORIGINAL | SIGNAL_ORIGINALS,
+                seen_as=SLIDE_IDENTITY.get(path, ""),
                 limiter=few if path in _HEAVY else None,
             ),
             methods=["GET"],
@@ -111,11 +114,14 @@ def _endpoint(
     work: Work,
     *,
     gives_original: bool,
+    seen_as: str,
     limiter: Any,  # noqa: ANN401  anyio comes with the viewer
 ) -> Callable[[Any], Any]:
     """Return what answers an address: ticket first, then the work, in a thread.
 
-    Heavy work waits for its turn outside of the threads, so that it keeps no tile waiting.
+    Heavy work waits for its turn outside of the threads, so that it keeps no tile waiting. What may
+    show who the patient is has a name ``seen_as``: it asks for a ticket of that purpose, the look
+    is written down before it is given, and no browser keeps it.
     """
     responses = require("starlette.responses", extra="viewer")
     threads = require("anyio.to_thread", extra="viewer")
@@ -125,14 +131,22 @@ def _endpoint(
         try:
             named = Named(study=at["study"], case=at["case"], key=at["key"])
             ticket = request.query_params.get("t", "")
-            stored = desk.admitted(ticket, named, gives_original=gives_original)
+            stored = desk.admitted(
+                ticket,
+                named,
+                purpose="identity" if seen_as else "view",
+                gives_original=gives_original,
+            )
             content, kind = work(stored, request)
+            if seen_as:
+                desk.write_down(ticket, stored, what=seen_as.format_map(at))
         except MedconsistError as error:
             status, words = words_of(error)
             logger.info("%r refused, %d: %s", request.url.path, status, error)
             headers = {"cache-control": _NEVER}
             return responses.PlainTextResponse(words, status_code=status, headers=headers)
-        return responses.Response(content, media_type=kind, headers={"cache-control": _PRIVATE})
+        kept = _NEVER if seen_as else _PRIVATE
+        return responses.Response(content, media_type=kind, headers={"cache-control": kept})
 
     async def endpoint(request: Any) -> Any:  # noqa: ANN401
         return await threads.run_sync(answer, request, limiter=limiter)

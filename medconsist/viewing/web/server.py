@@ -7,7 +7,7 @@ hands out is one that the routes know, and a right that is taken away is gone fo
 import logging
 import os
 import pwd
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from medconsist.review.access import EVERY_STUDY, RIGHTS, Person, Right, Role
 from medconsist.review.database import Database, sqlite_url
 from medconsist.review.records import Subject
 from medconsist.review.store import ReviewStore
-from medconsist.viewing.sealing import SealedResult, must_wait, sealed
+from medconsist.viewing.sealing import SEALED_WORDS, SealedResult, must_wait, sealed
+from medconsist.viewing.signal_words import without_other_patients
 from medconsist.viewing.trust_panel import TrustPanel, sealed_trust_panel
 from medconsist.viewing.trust_panel_site import SitePanels
 from medconsist.viewing.web.desk import Desk
@@ -112,7 +113,7 @@ class Server:
         self.store = _opened_store(settings)
         self.index = CaseIndex(settings.results)
         self._panels = SitePanels(settings.results)
-        self.desk = Desk(settings.results, self.office, may=self._may)
+        self.desk = Desk(settings.results, self.office, may=self._may, wrote=self._wrote)
 
     @property
     def look_only_because(self) -> str:
@@ -139,7 +140,8 @@ class Server:
         """Return a result for a person who may look at it, with a ticket for its routes.
 
         Where a first impression comes first and the person has filed none, the result is sealed:
-        its model's part is not in it, and the ticket is for the original.
+        its model's part is not in it, and the ticket is for the original; there is none for what
+        may show who the patient is.
 
         Parameters
         ----------
@@ -158,13 +160,16 @@ class Server:
             There is no such result, or it is not as it was written.
         """
         role = self.role(person, study)
-        if role is None or "view" not in RIGHTS[role]:
+        if role is None or _right_for(purpose) not in RIGHTS[role]:
             msg = "there is no such case here, or you may not look at it."
             raise AccessError(msg)
-        stored = ResultStore(self.settings.results, study).read(case, key)
+        stored = self._without_others(
+            person, ResultStore(self.settings.results, study).read(case, key)
+        )
         if self._waits(person, study, case, stored.result.key):
-            stored = sealed(stored)
-            purpose = "sealed" if purpose == "view" else purpose
+            if purpose == "identity":
+                raise AccessError(SEALED_WORDS)
+            stored, purpose = sealed(stored), "sealed"
         ticket = Ticket(
             subject=person.subject,
             session=person.session,
@@ -186,6 +191,18 @@ class Server:
         whole = ResultStore(self.settings.results, shown.study).read(shown.case, shown.key)
         return sealed_trust_panel(whole.result)
 
+    def _without_others(self, person: Person, stored: StoredResult) -> StoredResult:
+        """Return a result without the ids of training patients, which may be of another study."""
+        if not stored.result.kind.startswith("timeseries."):
+            return stored
+        seen = self.studies(person)
+        result = without_other_patients(
+            stored.result,
+            studies=studies(self.settings.results),
+            may_see=lambda study: study in seen,
+        )
+        return replace(stored, result=result)
+
     def _may(self, ticket: Ticket) -> bool:
         """Say whether the holder of a ticket still has the right that it names, and sits there."""
         if self.sittings.is_over(ticket.session):
@@ -193,11 +210,17 @@ class Server:
         self.sittings.touch(ticket.session)
         person = _holder(ticket)
         role = self.role(person, ticket.study)
-        needed: Right = "identity" if ticket.purpose == "identity" else "view"
-        if role is None or needed not in RIGHTS[role]:
+        if role is None or _right_for(ticket.purpose) not in RIGHTS[role]:
             return False
         at = (ticket.study, ticket.case, ticket.key)
-        return ticket.purpose != "view" or not self._waits(person, *at)
+        return ticket.purpose == "sealed" or not self._waits(person, *at)
+
+    def _wrote(self, ticket: Ticket, result: Result, what: str) -> None:
+        """Write down a look at what may show who the patient is."""
+        if self.store is None:
+            msg = "without a review store nobody may see who the patient is."
+            raise AccessError(msg)
+        self.store.viewed(_holder(ticket), subject_of(result), what=what, right="identity")
 
     def _waits(self, person: Person, study: str, case: str, key: str) -> bool:
         """Say whether a result is sealed to a person."""
@@ -249,6 +272,10 @@ def subject_of(result: Result) -> Subject:
         item=result.item,
         model_sha256=None if result.model is None else result.model.sha256,
     )
+
+
+def _right_for(purpose: Purpose) -> Right:
+    return "identity" if purpose == "identity" else "view"
 
 
 def _holder(ticket: Ticket) -> Person:

@@ -5,6 +5,8 @@
                                       `signal_views.packed`
 ``signal/{number}/intervals``         ``start`` [s]: RR and QT of an ECG as JSON, or why there are
                                       none
+``signal/{number}/bands``             ``start stop`` [s] ``montage above below notch``: band power
+                                      as JSON, see `eeg_bands.band_table`
 ====================================  ==========================================================
 """
 
@@ -19,6 +21,7 @@ from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.results.store import StoredResult
 from medconsist.timeseries.recording import InMemoryRecording
 from medconsist.viewing.ecg_intervals import AUTOMATIC, ecg_intervals
+from medconsist.viewing.eeg_bands import band_table
 from medconsist.viewing.signal_traces import recording_of, trace_numbered
 from medconsist.viewing.signal_views import RECORDED, Stretch, View, in_view, packed
 
@@ -27,11 +30,10 @@ __all__ = ["SIGNAL_ORIGINALS", "SIGNAL_PATHS", "signal_paths"]
 SIGNAL_ORIGINALS = frozenset({"signal/{number}/samples"})
 """Addresses that give what was recorded, so that a sealed ticket is let in."""
 
-SIGNAL_PATHS = ("signal/{number}/samples", "signal/{number}/intervals")
+SIGNAL_PATHS = ("signal/{number}/samples", "signal/{number}/intervals", "signal/{number}/bands")
 
 _CACHE_BYTES = 256 * 2**20
 _DIGITS = 12
-_LEAST_HZ = 0.01  # a slower filter needs hours to settle
 
 Work = Callable[[StoredResult, Any], tuple[bytes, str]]
 
@@ -48,11 +50,7 @@ def signal_paths() -> dict[str, Work]:
             points=_number(query["points"]) if "points" in query else None,
             channel=_number(query["channel"]) if "channel" in query else None,
         )
-        view = View(
-            montage=query.get("montage", RECORDED),
-            **{name: _corner(query[name]) for name in ("above", "below", "notch") if name in query},
-        )
-        found = views.seen(stored, number, view)
+        found = views.seen(stored, number, _view(query))
         return packed(found, stretch), "application/octet-stream"
 
     def intervals(stored: StoredResult, request: Any) -> tuple[bytes, str]:  # noqa: ANN401
@@ -61,7 +59,15 @@ def signal_paths() -> dict[str, Work]:
         found = views.seen(stored, number, View())
         return json.dumps(_intervals(found, start_s)).encode(), "application/json"
 
-    return dict(zip(SIGNAL_PATHS, (samples, intervals), strict=True))
+    def bands(stored: StoredResult, request: Any) -> tuple[bytes, str]:  # noqa: ANN401
+        query, number = request.query_params, _number(request.path_params["number"])
+        start_s, stop_s = (_hertz(query.get(name, "")) for name in ("start", "stop"))
+        found = views.seen(stored, number, _view(query))
+        millivolts = trace_numbered(stored.result, number).millivolts
+        table = band_table(found, start_s=start_s, stop_s=stop_s, millivolts=millivolts)
+        return json.dumps(table, allow_nan=False).encode(), "application/json"
+
+    return dict(zip(SIGNAL_PATHS, (samples, intervals, bands), strict=True))
 
 
 class _Views:
@@ -101,6 +107,13 @@ class _Views:
         return sum(4 * one.info.samples * len(one.info.channels) for one in self._kept.values())
 
 
+def _view(query: Any) -> View:  # noqa: ANN401  starlette
+    return View(
+        montage=query.get("montage", RECORDED),
+        **{name: _hertz(query[name]) for name in ("above", "below", "notch") if name in query},
+    )
+
+
 def _intervals(recording: InMemoryRecording, start_s: float) -> dict[str, Any]:
     try:
         found = ecg_intervals(recording, start_s=start_s)
@@ -123,14 +136,6 @@ def _number(text: str) -> int:
         msg = "recordings, channels and samples are counted from 0."
         raise MissingInputError(msg)
     return int(text)
-
-
-def _corner(text: str) -> float:
-    value = _hertz(text)
-    if value < _LEAST_HZ:
-        msg = f"a filter has corners of {_LEAST_HZ} Hz or more."
-        raise RefusedInputError(msg)
-    return value
 
 
 def _hertz(text: str) -> float:

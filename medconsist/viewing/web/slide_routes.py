@@ -1,28 +1,38 @@
-"""What the slide screen asks for beside tiles: numbers of maps, and small pictures of places.
+"""What the slide screen asks for beside tiles: numbers of maps, small pictures, label and macro.
 
 ====================================  ==========================================================
 ``values/{role}``                     a map of the slide as numbers, float32, row by row
 ``slide/region.jpg``                  a rectangle of level 0, ``x y w h``, drawn small
+``slide/associated/{name}.jpg``       label or macro image, for a ticket of the purpose `identity`;
+                                      the look is in the audit chain before it is given
 ====================================  ==========================================================
 """
 
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medconsist.errors import CorruptInputError, MissingInputError, RefusedInputError
+from medconsist.errors import MissingInputError, RefusedInputError
 from medconsist.results.store import StoredResult
 from medconsist.viewing.web.desk import Desk
-from medconsist.viewing.web.slide_tiles import encode_jpeg, unreadable_tile
-from medconsist.wsi.slide import Slide
+from medconsist.viewing.web.slide_tiles import SlideTiles, encode_jpeg
+from medconsist.wsi.readers.openslide_reader import OpenSlideSlide
 
-__all__ = ["REGION_PX", "slide_paths"]
+__all__ = ["REGION_PX", "SLIDE_IDENTITY", "slide_paths"]
 
 REGION_PX = 160
 """A small picture is so many pixels wide or more, where the slide has them."""
 
+_ASSOCIATED = "slide/associated/{name}.jpg"
+
+SLIDE_IDENTITY = {_ASSOCIATED: "{name} image"}
+"""Addresses that may show who the patient is, and what a look at each is in the audit chain."""
+
 _MOST_PX = 2048  # of a slide without small levels
+_SIDE_PX = 2000  # longer side of a label or macro image: what is written there can be read
 
 Work = Callable[[StoredResult, Any], tuple[bytes, str]]
 
@@ -38,18 +48,23 @@ def slide_paths(desk: Desk) -> dict[str, Work]:
 
     def region(stored: StoredResult, request: Any) -> tuple[bytes, str]:  # noqa: ANN401  starlette
         box = _box(request.query_params)
-        return region_jpeg(desk.slide(stored).slide, box), "image/jpeg"
+        return region_jpeg(desk.slide(stored), box), "image/jpeg"
 
-    return {"values/{role}": _values, "slide/region.jpg": region}
+    def associated(stored: StoredResult, request: Any) -> tuple[bytes, str]:  # noqa: ANN401
+        desk.slide(stored)  # checked before it is opened, and few at a time
+        name = request.path_params["name"]
+        return associated_jpeg(desk.slide_file(stored), name), "image/jpeg"
+
+    return {"values/{role}": _values, "slide/region.jpg": region, _ASSOCIATED: associated}
 
 
-def region_jpeg(slide: Slide, box: tuple[float, float, float, float]) -> bytes:
+def region_jpeg(tiles: SlideTiles, box: tuple[float, float, float, float]) -> bytes:
     """Return a rectangle as JPEG, from the coarsest level that still shows it.
 
     Parameters
     ----------
-    slide
-        Open.
+    tiles
+        Of the slide.
     box
         x, y, width, height [level-0 px]; what lies outside is white.
 
@@ -59,7 +74,8 @@ def region_jpeg(slide: Slide, box: tuple[float, float, float, float]) -> bytes:
         It is none, or larger than a small picture can show.
     """
     x, y, width, height = box
-    base, levels = slide.facts.levels[0], slide.facts.levels
+    levels = tiles.slide.facts.levels
+    base = levels[0]
     chosen = max(
         (number for number, one in enumerate(levels) if _across(one.width, base.width, width)),
         default=0,
@@ -71,10 +87,24 @@ def region_jpeg(slide: Slide, box: tuple[float, float, float, float]) -> bytes:
     if max(size) > _MOST_PX:
         msg = f"a region of {width:g} x {height:g} px is no small picture; ask for its tiles."
         raise RefusedInputError(msg)
-    try:
-        return encode_jpeg(slide.read_region(chosen, left, top, *size))
-    except CorruptInputError:
-        return unreadable_tile(*size)
+    return tiles.region(chosen, (left, top, *size))
+
+
+def associated_jpeg(path: Path, name: str) -> bytes:
+    """Return the label or macro image, decoded and encoded anew: no bytes of the file leave.
+
+    It is read through a handle of its own, as the direct engine has none and another slide that
+    came to the place of an open one must not lend its label.
+
+    Raises
+    ------
+    MissingInputError
+        The slide has none of this name.
+    BudgetError, CorruptInputError
+        It is too large, or cannot be decoded.
+    """
+    with closing(OpenSlideSlide(path, handles=1)) as reader:
+        return encode_jpeg(reader.associated(name, side=_SIDE_PX))
 
 
 def _across(level: int, base: int, width: float) -> bool:

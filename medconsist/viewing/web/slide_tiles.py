@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medconsist._extras import require
-from medconsist.errors import CorruptInputError, MissingInputError, NoMppError
+from medconsist.errors import CorruptInputError, MedconsistError, MissingInputError, NoMppError
 from medconsist.wsi.readers.direct import DirectSlide
-from medconsist.wsi.readers.facts import stored_tile
+from medconsist.wsi.readers.facts import associated_sizes, stored_tile
 from medconsist.wsi.slide import Slide
 
 __all__ = ["CACHE_BYTES", "SlideTiles", "TileLevel", "unreadable_tile"]
@@ -150,6 +150,27 @@ class SlideTiles:
         self._keep(place, data)
         return data
 
+    def region(self, level: int, box: tuple[int, int, int, int]) -> bytes:
+        """Return a rectangle as JPEG; a hatched one where the bytes cannot be decoded.
+
+        Parameters
+        ----------
+        level
+            One of the slide's.
+        box
+            x, y, width, height [px of that level]; what lies outside is white.
+        """
+        try:
+            return self._encoded(level, box)
+        except CorruptInputError:
+            self._reopen()
+            return unreadable_tile(box[2], box[3])
+
+    @property
+    def associated(self) -> tuple[str, ...]:
+        """Which pictures of the glass there are, of label and macro image."""
+        return tuple(associated_sizes(self._slide.facts))
+
     def close(self) -> None:
         """Close the slide."""
         for slide in (self._slide, *self._retired):
@@ -187,9 +208,14 @@ class SlideTiles:
     def _reopen(self) -> None:
         with self._lock:
             self.unreadable += 1
-            if len(self._retired) < _MOST_RETIRED:
-                self._retired.append(self._slide)  # other threads may still be reading by it
-                self._slide = self._open_again()
+            if self.unreadable > _MOST_RETIRED:
+                return
+            try:
+                opened = self._open_again()
+            except MedconsistError:  # nor can the file be opened any more: read on by what is open
+                return
+            self._retired.append(self._slide)  # other threads may still be reading by it
+            self._slide = opened
 
 
 def encode_jpeg(picture: npt.NDArray[np.uint8]) -> bytes:

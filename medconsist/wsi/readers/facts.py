@@ -6,7 +6,10 @@ from typing import Any
 
 from medconsist.wsi.slide import Bounds, Level, SlideFacts
 
-__all__ = ["facts_of", "stored_tile"]
+__all__ = ["ASSOCIATED", "associated_sizes", "facts_of", "stored_tile"]
+
+ASSOCIATED = ("label", "macro")
+"""Pictures of the glass beside the levels, which may show a name; a thumbnail is a level again."""
 
 _BOUNDS = tuple(f"openslide.bounds-{name}" for name in ("x", "y", "width", "height"))
 
@@ -39,6 +42,24 @@ def stored_tile(facts: SlideFacts, level: int) -> tuple[int, int] | None:
         return None
     width, height = (int(value or 0) for value in said)
     return width, height
+
+
+def associated_sizes(facts: SlideFacts) -> dict[str, tuple[int, int]]:
+    """Return width and height of each picture of `ASSOCIATED` that a slide has, none decoded.
+
+    Examples
+    --------
+    >>> from medconsist.wsi.slide import Level
+    >>> associated_sizes(SlideFacts(path=Path("a.svs"), vendor="aperio", levels=(Level(8, 8),)))
+    {}
+    """
+    said = facts.properties
+    names = {name: f"openslide.associated.{name}" for name in ASSOCIATED}
+    return {
+        name: (int(said[f"{at}.width"]), int(said[f"{at}.height"]))
+        for name, at in names.items()
+        if f"{at}.width" in said and f"{at}.height" in said
+    }
 
 
 def _bounds(properties: Mapping[str, str]) -> Bounds | None:

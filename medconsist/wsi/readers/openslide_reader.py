@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from medconsist._extras import require
-from medconsist.errors import BudgetError, RefusedInputError
+from medconsist.errors import BudgetError, MissingInputError, RefusedInputError
 from medconsist.tiling.grid import Items
 from medconsist.tiling.source import Source
-from medconsist.wsi.readers.facts import facts_of
+from medconsist.wsi.readers.facts import associated_sizes, facts_of
 from medconsist.wsi.readers.handles import HandlePool
 from medconsist.wsi.readers.level_tiles import LevelTiles
 from medconsist.wsi.readers.probe import why_unreadable
@@ -27,6 +27,7 @@ Picture = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 MAX_REGION_BYTES = 4 * 2**30
+_MOST_ASSOCIATED_PX = 2**25  # decoded as 4 bytes each; the macro image of a scanner has some 2**22
 _CACHE_BYTES = 32 * 2**20  # decoded tiles, shared by all handles of a slide
 # OpenSlide cuts what it reads into 4096 px and truncates the location of each piece, so pieces and
 # their lead stay below that.
@@ -181,6 +182,42 @@ class OpenSlideSlide(Slide):
     def tiles(self, grid: TileGrid, items: Items) -> Source:
         """Return the tiles ``items`` of a grid, see `Slide.tiles`."""
         return LevelTiles(self, grid, items, read=self._read_shifted)
+
+    def associated(self, name: str, *, side: int) -> Picture:
+        """Return the label or the macro image, uint8 ``rows columns 3`` RGB.
+
+        Either may show a name: give it to nobody who may not see who the patient is.
+
+        Parameters
+        ----------
+        name
+            One of `medconsist.wsi.readers.facts.ASSOCIATED`.
+        side
+            A larger picture is made smaller, to so many pixels on its longer side.
+
+        Raises
+        ------
+        MissingInputError
+            The slide has none of this name.
+        BudgetError
+            It has more pixels than are decoded at once.
+        CorruptInputError
+            Its bytes cannot be decoded.
+        """
+        size = associated_sizes(self.facts).get(name)
+        if size is None:
+            msg = f"{self._path.name} has no such picture of its glass."
+            raise MissingInputError(msg)
+        if not 0 < size[0] * size[1] <= _MOST_ASSOCIATED_PX:
+            msg = (
+                f"the {name} image of {self._path.name} has {size[0]} x {size[1]} px; allowed are "
+            )
+            msg += f"{_MOST_ASSOCIATED_PX:,} px. Look at it in the scanner's own program."
+            raise BudgetError(msg)
+        with self._reading(f"reading the {name} image") as handle:
+            picture = handle.associated_images[name]
+        picture.thumbnail((side, side))
+        return _over_fill(np.asarray(picture))
 
     def close(self) -> None:
         """Close every handle and free the decoded tiles."""

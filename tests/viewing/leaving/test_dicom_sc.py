@@ -81,7 +81,7 @@ def test_the_file_says_what_it_is(case: Imaged) -> None:
     assert list(data.ImageType) == ["DERIVED", "SECONDARY"]
     assert data.ContentQualification == "RESEARCH"
     assert data.ConversionType == "WSD"
-    assert data.BurnedInAnnotation == "NO"
+    assert data.BurnedInAnnotation == "YES"  # words of the case and the signature
     assert "Research use only, not for diagnosis." in data.ImageComments
     assert "Slice 2, window 50/100" in data.ImageComments
     assert case.result.content_sha256[:32] in data.ImageComments

@@ -13,8 +13,10 @@ from medconsist.review.entries import Entry
 from medconsist.review.records import Subject
 from medconsist.viewing.leaving import dicom_seg
 from medconsist.viewing.leaving.dicom_seg import annotations_seg
+from medconsist.viewing.leaving.dicom_shapes import ellipse_of
 from medconsist.viewing.leaving.dicom_source import source_of_result
 from medconsist.viewing.leaving.export import Export
+from medconsist.viewing.web.volumes import Region, region_numbers
 from tests.mri.posed import oblique, points
 from tests.viewing.leaving.filed import comment, entry, plain_subject, shape
 from tests.viewing.leaving.imaged import Imaged, dates_of, dcmtk, imaged, read
@@ -238,3 +240,43 @@ def test_too_many_segments_are_refused(known: Imaged, monkeypatch: pytest.Monkey
     monkeypatch.setattr(dicom_seg, "MAX_MASK_BYTES", 3000)
     with pytest.raises(BudgetError, match="2 segments"):
         left_of(known)
+
+
+def ellipse(box: tuple[float, float, float, float]) -> Ring:
+    """Return what the MR screen files for the ellipse in a box: top, left, bottom, right."""
+    top, left, bottom, right = box
+    corners = [
+        [
+            round((left + right) / 2 + (right - left) / 2 * np.cos(angle), 2),
+            round((top + bottom) / 2 + (bottom - top) / 2 * np.sin(angle), 2),
+        ]
+        for angle in 2 * np.pi * np.arange(48) / 48
+    ]
+    return [*corners, corners[0]]
+
+
+@pytest.mark.parametrize("box", [(2.0, 3.0, 12.0, 25.0), (1.37, 4.61, 17.2, 20.09)])
+def test_an_ellipse_holds_the_pixels_that_the_screen_counts(
+    unknown: Imaged, box: tuple[float, float, float, float]
+) -> None:
+    values = np.arange(3 * 20 * 28, dtype=np.float64).reshape(3, 20, 28)
+    counted = region_numbers(values, Region(1, *box, "ellipse"), unit=None)
+    drawn = entry(shape(unknown.subject, ellipse(box), plane=1), "a1")
+    data = read(left_of(unknown, [drawn]))
+    (filled,) = masks_of(data).values()
+    held = values[1][filled]
+    assert (held.size, held.mean(), held.min(), held.max()) == (
+        counted.pixels,
+        pytest.approx(counted.mean),
+        counted.least,
+        counted.largest,
+    )
+    assert "a1 (ellipse)" in data.SegmentSequence[0].SegmentDescription
+
+
+def test_what_only_looks_like_an_ellipse_is_an_outline(unknown: Imaged) -> None:
+    ring = ellipse((2.0, 3.0, 12.0, 25.0))
+    ring[7] = [ring[7][0] - 1.0, ring[7][1] - 0.5]
+    data = read(left_of(unknown, [entry(shape(unknown.subject, ring, plane=1), "a1")]))
+    assert "ellipse" not in data.SegmentSequence[0].SegmentDescription
+    assert ellipse_of({"type": "Polygon", "coordinates": [ring]}) is None

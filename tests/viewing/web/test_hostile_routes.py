@@ -18,7 +18,8 @@ from medconsist.results.store import ResultStore
 from medconsist.viewing.web.desk import Desk
 from medconsist.viewing.web.headers import CONTENT_POLICY, SecurityHeaders
 from medconsist.viewing.web.routes import api_routes
-from medconsist.viewing.web.tickets import Ticket, TicketOffice
+from medconsist.viewing.web.slide_routes import SLIDE_IDENTITY
+from medconsist.viewing.web.tickets import Purpose, Ticket, TicketOffice
 from tests.viewing.signals import predict_signals
 from tests.viewing.slides import embed_small
 from tests.viewing.web.asgi import Answer, answered, get
@@ -69,14 +70,33 @@ QUERIES: dict[str, dict[str, str]] = {
         "notch": "20",
     },
     "signal/{number}/intervals": {"start": "0"},
+    "signal/{number}/bands": {
+        "start": "0",
+        "stop": "4",
+        "montage": "recorded",
+        "above": "0.5",
+        "below": "40",
+        "notch": "20",
+    },
 }
+
+
+def purpose_of(path: str) -> Purpose:
+    """Return what a ticket for this address must be for."""
+    return "identity" if path in SLIDE_IDENTITY else "view"
 
 
 class Site:
     """An application over results of all three kinds."""
 
     def __init__(self, root: Path) -> None:
-        self.desk = Desk(root, OFFICE, may=lambda _ticket: True)
+        self.looks = list[str]()
+        self.desk = Desk(
+            root,
+            OFFICE,
+            may=lambda _ticket: True,
+            wrote=lambda _ticket, _result, what: self.looks.append(what),
+        )
         routes = [Mount("/api", routes=api_routes(self.desk))]
         self.app = SecurityHeaders(Starlette(routes=routes))
         found = [
@@ -90,9 +110,20 @@ class Site:
         kinds = {"sli": "wsi", "map": "wsi", "val": "wsi", "sig": "timeseries"}
         return self.of_kind[kinds.get(path[:3], "mri")]
 
+    def ticket(self, path: str) -> Ticket:
+        one = self.result_for(path)
+        return Ticket(
+            subject="u",
+            session="s",
+            study=one.study,
+            case=one.case,
+            key=one.key,
+            purpose=purpose_of(path),
+        )
+
     def ask(self, path: str, spelled: str, ticket: str | None = None, **query: Any) -> Answer:
         one = self.result_for(path)
-        own = Ticket(subject="u", session="s", study=one.study, case=one.case, key=one.key)
+        own = self.ticket(path)
         address = f"/api/{one.study}/{one.case}/{one.key}/{spelled}"
         return get(self.app, address, t=OFFICE.sign(own) if ticket is None else ticket, **query)
 
@@ -117,7 +148,8 @@ def refused(answer: Answer, statuses: tuple[int, ...], *, unsaid: str) -> None:
 
 
 def test_all_routes_are_asked() -> None:
-    assert {"mask/{number}.png", "values/{role}", "slide/region.jpg", *QUERIES} <= set(ROUTES)
+    wanted = {"mask/{number}.png", "values/{role}", "slide/region.jpg", *QUERIES, *SLIDE_IDENTITY}
+    assert wanted <= set(ROUTES)
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -125,11 +157,17 @@ def test_no_route_answers_without_a_ticket_of_this_result(
     site: Site, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, spelled = site.result_for(path), PART.sub("0", path)
-    own = Ticket(subject="u", session="s", study=one.study, case=one.case, key=one.key)
+    own = site.ticket(path)
+    wrong: Purpose = "view" if own.purpose == "identity" else "identity"
     foreign = TicketOffice(b"f" * 32).sign(own)
     others = [
         OFFICE.sign(other)
-        for other in (replace(own, study="x"), replace(own, case="x"), replace(own, key="9" * 64))
+        for other in (
+            replace(own, study="x"),
+            replace(own, case="x"),
+            replace(own, key="9" * 64),
+            replace(own, purpose=wrong),
+        )
     ]
     signed = OFFICE.sign(own)
     for ticket in ("", "x", "x" * 5000, foreign, signed[:-1], *others):
@@ -147,6 +185,7 @@ def test_hostile_names_are_refused_and_not_said_back(site: Site, path: str) -> N
         assert answer.status in (400, 404)
         assert answer.headers["content-security-policy"] == CONTENT_POLICY
         assert len(name) == 1 or name.encode() not in answer.body
+    assert site.looks == []
 
 
 @pytest.mark.parametrize("path", sorted(QUERIES))

@@ -16,7 +16,7 @@ from tests.viewing.web.asgi import Answer
 from tests.viewing.web.test_routes import OFFICE, Site, _ticket
 
 SAMPLES = "signal/0/samples"
-PATHS = (SAMPLES, "signal/0/intervals")
+PATHS = (SAMPLES, "signal/0/intervals", "signal/0/bands")
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +148,41 @@ def test_a_damaged_recording_is_not_drawn(tmp_path: Path) -> None:
     answer = Site(tmp_path).ask(stored, SAMPLES, start=0, stop=9)
     assert answer.status >= 400
     assert str(tmp_path).encode() not in answer.body
+
+
+def bands(site: Site, stored: StoredResult, **query: Any) -> dict[str, Any]:
+    answer = site.ask(stored, "signal/0/bands", **query)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    found: dict[str, Any] = json.loads(answer.body)
+    return found
+
+
+@pytest.mark.parametrize(("unit", "cell"), [("uV", "450 · 100.0 %"), (None, "100.0 %")])
+def test_band_power_is_of_what_is_seen_and_without_a_unit_a_share_alone(
+    tmp_path: Path, unit: str | None, cell: str
+) -> None:
+    time = np.arange(2500) / 250
+    ten_hertz = np.where(time < 5, 30 * np.sin(2 * np.pi * 10 * time), 0)
+    waves = np.stack([ten_hertz, np.full(2500, 7.0)], axis=1).astype(np.float32)
+    one = write_signals(tmp_path, signals=[waves], leads=("Fz", "Cz"), unit=unit, rate=250.0)
+    site = Site(tmp_path)
+    with closing(site.desk):
+        found = bands(site, one, start=0, stop=4)
+        assert found["rows"][0][0] == "Fz"
+        assert found["rows"][0][3] == cell
+        assert found["rows"][0][1] == ("0.0 %" if unit is None else "<0.001 · 0.0 %")
+        assert found["head"][3] == "alpha 8-13 Hz"
+        assert found["rows"][1][1:] == ["no power"] * 4
+        assert ("unit unknown" in found["words"]) == (unit is None)
+        assert "from 0.00 to 4.00 s" in found["words"]
+        assert bands(site, one, start=6, stop=99)["rows"][0][1:] == ["no power"] * 4
+        without = bands(site, one, start=0, stop=4, notch=10, below=40)["rows"][0][3]
+        assert (without != cell) == (unit is not None)  # it is all that there is, however little
+        for query in ({}, {"start": 0, "stop": 1}, {"start": "nan", "stop": 9}):
+            assert site.ask(one, "signal/0/bands", **query).status == 400
+        assert site.ask(one, "signal/0/bands", start=9, stop=1).status == 400
+
+
+def test_a_sealed_ticket_gives_no_band_power(site: Site, stored: StoredResult) -> None:
+    ticket = OFFICE.sign(replace(_ticket(stored), purpose="sealed"))
+    assert site.ask_with(ticket, stored, "signal/0/bands", start=0, stop=9).status == 403

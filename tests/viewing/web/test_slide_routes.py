@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import pytest
 from PIL import Image
 
 from medconsist.results.store import StoredResult
+from medconsist.viewing.web.slide_routes import region_jpeg
+from medconsist.viewing.web.slide_tiles import SlideTiles, unreadable_tile
+from medconsist.wsi.readers.direct import DirectSlide
+from medconsist.wsi.readers.open import open_slide
 from tests.viewing.planted import BLOCK, GREEN, plant, planted_map
 from tests.viewing.web.test_routes import Site
+from tests.wsi.small_slide import write_small_slide
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +85,33 @@ def test_a_picture_that_cannot_be_is_refused(
     assert site.ask(planted, "slide/region.jpg", **query).status == 400
 
 
-@pytest.mark.parametrize("path", ["values/attention", "slide/region.jpg"])
+def test_a_small_picture_is_read_anew_once_the_slide_was_mended(tmp_path: Path) -> None:
+    path = write_small_slide(tmp_path / "a.svs", width=700, height=650)
+    sound, box = path.read_bytes(), (640.0, 600.0, 60.0, 50.0)
+    with closing(SlideTiles(partial(open_slide, path))) as tiles:
+        wanted, place = region_jpeg(tiles, box), last_tile(tiles)
+    with path.open("r+b") as file:
+        file.seek(place[0])
+        file.write(bytes(place[1]))
+    with closing(SlideTiles(partial(open_slide, path, check=False))) as tiles:
+        mended = tmp_path / "copied again.svs"
+        mended.write_bytes(sound)
+        mended.replace(path)
+        assert region_jpeg(tiles, box) == unreadable_tile(60, 50)  # by what is open
+        assert tiles.unreadable == 1
+        assert region_jpeg(tiles, box) == wanted
+
+
+def last_tile(tiles: SlideTiles) -> tuple[int, int]:
+    """Return where the last stored tile of level 0 begins, and its bytes."""
+    assert isinstance(tiles.slide, DirectSlide)
+    stored = tiles.slide.stored[0]
+    return int(stored.offsets[-1]), int(stored.counts[-1])
+
+
+@pytest.mark.parametrize(
+    "path", ["values/attention", "slide/region.jpg", "slide/associated/label.jpg"]
+)
 def test_nothing_is_given_without_a_ticket(site: Site, planted: StoredResult, path: str) -> None:
     assert site.ask_with("", planted, path).status == 403
     site.allowed = False

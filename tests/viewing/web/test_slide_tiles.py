@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medconsist.errors import MissingInputError
+from medconsist.errors import CorruptInputError, MissingInputError
 from medconsist.viewing.web.slide_tiles import SlideTiles, unreadable_tile
 from medconsist.wsi.readers.direct import DirectSlide
 from medconsist.wsi.readers.open import Engine, open_slide
@@ -118,6 +118,24 @@ def test_what_cannot_be_decoded_is_hatched_and_harms_no_other_tile(path: Path) -
             assert damaged.tile(0, rows - 1, columns - 1) == unreadable_tile(*box[2:])
             assert damaged.unreadable == 1
             assert damaged.tile(0, 0, 0) == tiles.tile(0, 0, 0)
+
+
+def test_a_slide_that_cannot_be_opened_again_is_read_on_by_what_is_open(
+    path: Path, tiles: SlideTiles
+) -> None:
+    slide = tiles.slide
+    assert isinstance(slide, DirectSlide)
+    rows, columns = (one - 1 for one in tiles.levels[0].grid)
+    whole = tiles.tile(0, 0, 0)
+    with path.open("r+b") as file:  # of the last tile, so that `open_slide` refuses the file
+        file.seek(int(slide.stored[0].offsets[-1]))
+        file.write(bytes(int(slide.stored[0].counts[-1])))
+    *_, width, height = tiles.levels[0].box(rows, columns)
+    assert tiles.tile(0, rows, columns) == unreadable_tile(width, height)
+    assert tiles.slide is slide
+    assert tiles.tile(0, 0, 0) == whole
+    with pytest.raises(CorruptInputError):
+        open_slide(path)
 
 
 def test_threads_get_the_tiles_that_one_would(tiles: SlideTiles, path: Path) -> None:
