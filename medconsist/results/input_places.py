@@ -101,11 +101,11 @@ class InputPlaces:
         What such a file says is no word on the result, unless `find` returns that file too.
         """
         named = [Path(one.path) for one in self._read() if one.sha256 == sha256]
-        return [path for path in reversed(named) if path.is_file() and not path.is_symlink()]
+        return [path for path in reversed(named) if _is_plain_file(path)]
 
     def _is(self, path: Path, sha256: str, most_bytes: int | None) -> bool:
         try:
-            if path.is_symlink() or not path.is_file():
+            if not _is_plain_file(path):
                 return False
             seen = path.stat()
             # st_ctime_ns: the time of a change can be set back, that of setting it back cannot
@@ -131,3 +131,10 @@ class InputPlaces:
             except ValidationError:
                 continue
         return found
+
+
+def _is_plain_file(path: Path) -> bool:
+    try:
+        return path.is_file() and not path.is_symlink()
+    except OSError:  # its folder may no longer be read
+        return False

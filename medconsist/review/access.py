@@ -1,5 +1,7 @@
 """Who may do what, study by study; deny by default."""
 
+import os
+import pwd
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,7 +13,7 @@ from medconsist.errors import AccessError, RefusedInputError
 from medconsist.review.tables import MEMBERSHIP
 
 __all__ = ["EVERY_STUDY", "RIGHTS", "Person", "Right", "Role", "require_right", "role_in"]
-__all__ += ["studies_of"]
+__all__ += ["account", "studies_of"]
 
 Role = Literal["viewer", "reader", "signer", "auditor", "admin"]
 Right = Literal["view", "comment", "sign", "identity", "audit", "grant"]
@@ -69,6 +71,19 @@ class Person:
                     "characters."
                 )
                 raise RefusedInputError(msg)
+
+
+def account() -> tuple[str, str]:
+    """Return the account that this process runs as, and the name of its owner.
+
+    LOGNAME and USER are not asked: anybody sets them. A container need not name its accounts; then
+    both are the number.
+    """
+    try:
+        found = pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return f"uid {os.geteuid()}", f"uid {os.geteuid()}"
+    return found.pw_name, found.pw_gecos.split(",")[0].strip() or found.pw_name
 
 
 def _is_hidden(letter: str) -> bool:

@@ -1,7 +1,5 @@
 """The review store: what a page calls, each call one transaction and one link of the chain."""
 
-import os
-import pwd
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from medconsist.review.access import (
     Person,
     Right,
     Role,
+    account,
     as_role,
     require_right,
     role_in,
@@ -314,7 +313,7 @@ class ReviewStore:
                 msg = f"{subject} has no role of its own in {study}, so none can be taken away."
                 raise RefusedInputError(msg)
             act = Act(
-                actor=_account() if by is None else by.subject,
+                actor=account()[0] if by is None else by.subject,
                 role=own,
                 session="" if by is None else by.session,
                 action="revoked" if role is None else "granted",
@@ -342,14 +341,6 @@ def _membership(subject: str, study: str, role: Role | None) -> str | None:
     if role is None:
         return None
     return canonical_json({"subject": subject, "study": study, "role": role}).decode()
-
-
-def _account() -> str:
-    """Return the account that this process runs as; LOGNAME and USER are what anybody sets."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container need not name its accounts
-        return f"uid {os.geteuid()}"
 
 
 def _about(

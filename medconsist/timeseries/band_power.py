@@ -59,8 +59,11 @@ def band_power(
         raise RefusedInputError(msg)
     welch = require("scipy.signal", extra="timeseries").welch
     segment = min(len(signal), round(_SEGMENT_S * rate))
-    values = signal.astype(np.float64)
-    frequency, density = welch(values, fs=rate, window="hann", nperseg=segment, axis=0)
+    found = [  # a channel at a time: windows of hours of all of them would be many times the signal
+        welch(channel.astype(np.float64), fs=rate, window="hann", nperseg=segment)
+        for channel in signal.T
+    ]
+    frequency, density = found[0][0], np.stack([one for _, one in found], axis=1)
     step = frequency[1]
     edge = 1e-6 * step  # 4 Hz is the first frequency of theta, however it was rounded
     inside = [(frequency >= low - edge) & (frequency < high - edge) for low, high in BANDS.values()]

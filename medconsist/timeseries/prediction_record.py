@@ -155,11 +155,11 @@ def notes_of(model: SignalModel, case: CaseWindows, answer: SignalAnswer) -> tup
         for name, value in zip(card.classes, answer.probabilities, strict=True)
     )
     facts = [
-        f"Model {card.encoder} ({card.method}), trained on {card.patients['train']} patients of "
-        f"{card.study}.",
+        f"Model {card.encoder} ({card.method}), trained on "
+        f"{_counted(card.patients['train'], 'patient')} of {card.study}.",
         f"Probabilities of the case: {named}.",
-        f"{len(table)} windows of {len(np.unique(table.trial))} trials in "
-        f"{len(case.recordings)} recordings.",
+        f"{_counted(len(table), 'window')} of {_counted(len(np.unique(table.trial)), 'trial')} in "
+        f"{_counted(len(case.recordings), 'recording')}.",
         _interval(answer, card.classes[model.positive]),
     ]
     if answer.can_assess:
@@ -183,6 +183,10 @@ def notes_of(model: SignalModel, case: CaseWindows, answer: SignalAnswer) -> tup
             f"of {point.n_negative} validation patients, on which it was chosen."
         )
     return (*facts, *dict.fromkeys((*case.notes, *card.notes)))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _near(answer: SignalAnswer) -> str:

@@ -10,7 +10,7 @@ from medconsist.timeseries.recording import Recording
 __all__ = ["band_table"]
 
 _MICROVOLTS = 1000.0  # of a millivolt
-_PLAIN_TO = 10_000  # a larger number has no digits behind its point
+_PLAIN_TO = 1_000  # a larger number has no digits behind its point
 _LEAST = 0.001  # uV^2; below is the noise of rounding
 
 
@@ -43,7 +43,8 @@ def band_table(
     absolute = "µV² and share" if scale is not None else "share alone: unit unknown"
     return {
         "words": f"Power from {start / info.rate:.2f} to {stop / info.rate:.2f} s ({absolute} of "
-        "0.5 to 30 Hz), of the montage and filter that were shown. Welch, 4 s windows. Automatic.",
+        "0.5 to 30 Hz), of the montage and filter that were shown. Welch, windows of at most "
+        "4 s. Automatic.",
         "head": [
             "Channel",
             *(f"{name} {low:g}-{high:g} Hz" for name, (low, high) in BANDS.items()),

@@ -92,7 +92,7 @@ def _alarm(line: AlarmLine) -> str:
         ("Rates measured by" if line.rates else "Rates", line.measured),
     ]
     known = table(["Of this alarm", "Value"], facts, caption=f"About: {alarm.title}")
-    inside = [f"{len(rest)} more reasons"] if rest else []
+    inside = [f"{len(rest)} more {'reason' if len(rest) == 1 else 'reasons'}"] if rest else []
     inside += ["cause", "threshold", "promise"]
     inside.append("measured rates" if line.rates else f"rates {NOT_MEASURED}")
     inner = "".join(map(_meaning, rest)) + known + _rates(line)
@@ -132,7 +132,7 @@ def _rates(line: AlarmLine) -> str:
 
 def _scores(panel: TrustPanel) -> str:
     if not panel.scores:
-        return _heading("What the measurement says") + _small("This result holds no trust scores.")
+        return _heading("What measurement says") + _small("This result holds no trust scores.")
     groups: dict[str, list[ScoreLine]] = {}
     for score in panel.scores:
         groups.setdefault(score.meaning, []).append(score)

@@ -1,7 +1,6 @@
 """Regions of a slide: polygons with a class and numbers, made of tiles and used to choose tiles."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -221,7 +220,9 @@ def _check_geometry(geometry: Geometry) -> None:
         raise RefusedInputError(msg)
     reason = shapely.is_valid_reason(geometry)
     if reason != "Valid Geometry":
-        where = re.sub(r"\s*\[", " at [", reason)
-        msg = f"the outline of a region is not simple ({where}). Redraw it, or mend it with "
-        msg += "shapely.make_valid."
+        fault, _, at = reason.rstrip("]").partition("[")
+        is_crossed = "self-intersection" in fault.lower()
+        what = "crosses or touches itself" if is_crossed else f"is not simple ({fault})"
+        where = ", ".join(f"{float(one):.6g}" for one in at.split())
+        msg = f"the outline {what} at ({where}): move a corner or draw it again."
         raise RefusedInputError(msg)

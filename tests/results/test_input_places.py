@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medconsist.errors import StorageError
-from medconsist.results.input_places import InputPlaces
+from medconsist.results.input_places import InputPlaces, _Place
 
 
 @pytest.fixture
@@ -89,3 +89,15 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="Could not"):
         InputPlaces(tmp_path / "file" / "inputs.jsonl").add("0" * 64, tmp_path)
+
+
+def test_a_place_that_cannot_even_be_asked_is_passed_over(
+    places: InputPlaces, tmp_path: Path
+) -> None:
+    digest = _file(tmp_path / "a.svs", b"slide")
+    places.add(digest, tmp_path / "a.svs")
+    too_long = _Place(sha256=digest, path=str(tmp_path / ("x" * 300)))  # the kernel refuses it
+    with places.path.open("a") as file:
+        file.write(too_long.model_dump_json() + "\n")
+    assert places.unchecked(digest) == [tmp_path / "a.svs"]
+    assert places.find(digest) == tmp_path / "a.svs"

@@ -1,5 +1,7 @@
 """What a reader may file, and when it is refused."""
 
+import os
+import pwd
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,7 +9,7 @@ import sqlalchemy as sa
 
 from medconsist.errors import AccessError, ConflictError, RefusedInputError
 from medconsist.review import entries
-from medconsist.review.access import Person
+from medconsist.review.access import Person, account
 from medconsist.review.database import Database
 from medconsist.review.locks import LOCK_SECONDS
 from medconsist.review.records import (
@@ -312,3 +314,11 @@ def test_who_reads_and_what_was_filed_is_told_to_members_of_a_study_alone(
         store.reading(person, "mri")
     with pytest.raises(AccessError, match="has no role here"):
         store.verdicts_of(person, ["wsi", "mri"])
+
+
+def test_an_account_without_a_name_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "somebody")
+    assert account()[0] == pwd.getpwuid(os.geteuid()).pw_name
+    nobody: dict[int, pwd.struct_passwd] = {}
+    monkeypatch.setattr(pwd, "getpwuid", nobody.__getitem__)  # as in a container
+    assert account() == (f"uid {os.geteuid()}",) * 2

@@ -143,12 +143,15 @@ def test_a_span_of_an_eeg_is_drawn_over_its_time_and_gone_to_from_the_list(
     row = (10 + 2.5 * 160 / 19) * MM  # the third of 19 rows, F7
     assert bar["y"] + bar["height"] / 2 - box["y"] == pytest.approx(row, abs=1)
     assert bar["width"] == pytest.approx((last - first) * 30 * MM, abs=1)
-    sheet.press("Escape", "End")
-    expect(tags(sheet)).to_have_count(0)
     sheet.page.get_by_label("Event", exact=True).select_option("spike")
     sheet.page.mouse.move(*at_rhythm(sheet, float(sheet.said("start")) + 1, row=60))
-    sheet.press("e")
+    sheet.press("Escape", "End")
+    expect(tags(sheet)).to_have_count(0)
+    sheet.press("e")  # where the pointer is on the page that is drawn now
     expect(tags(sheet)).to_have_text(["spike"], timeout=WAIT_MS)
+    (spike,) = [at for label, at, _ in filed(root, "eeg") if label == "spike"]
+    pointed = float(sheet.said("start")) + 25 / 30  # 25 mm from the left, at 30 mm a second
+    assert spike[0] == pytest.approx(pointed, abs=2 / 30 / MM)
     sheet.page.screenshot(path=tmp_path / "eeg.png")
     opener = sheet.page.get_by_text("Comments and shapes (2)")
     expect(opener).to_be_attached(timeout=WAIT_MS)

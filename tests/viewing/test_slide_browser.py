@@ -393,14 +393,14 @@ def test_a_refused_outline_stays_and_says_why_until_it_is_mended(
     screen.press("Enter")
     screen.page.keyboard.type("bow tie")
     screen.page.keyboard.press("Enter")
-    expect(screen.part("said")).to_contain_text("not simple", timeout=WAIT_MS)
+    expect(screen.part("said")).to_contain_text("crosses or touches itself", timeout=WAIT_MS)
     expect(screen.part("form")).to_be_visible()
     expect(screen.part("label")).to_have_value("bow tie")
     screen.keep("refused")
     screen.page.get_by_text("Export", exact=True).click()
     screen.page.get_by_role("button", name="Table of the case (CSV)").click()  # runs the page again
     expect(screen.page.get_by_role("button", name="Download")).to_be_visible(timeout=WAIT_MS)
-    expect(screen.part("said")).to_contain_text("not simple")
+    expect(screen.part("said")).to_contain_text("crosses or touches itself")
     expect(screen.part("form")).to_be_visible()
     assert filed(root) == before
     screen.press("Backspace", "Backspace")

@@ -178,7 +178,7 @@ def test_what_a_reader_draws_is_filed_as_it_was_drawn() -> None:
 @pytest.mark.parametrize(
     ("points", "sentence"),
     [
-        ([[0, 0], [9, 9], [9, 0], [0, 9], [0, 0]], "not simple"),
+        ([[0, 0], [9, 9], [9, 0], [0, 9], [0, 0]], "crosses or touches itself"),
         ([[0, 0], [900, 0], [900, 9], [0, 0]], "leaves the slide"),
         ([[0, 0], [9, 0], [0, 0]], "not closed"),
         ([["x", 0], [9, 0], [9, 9], ["x", 0]], "no number"),

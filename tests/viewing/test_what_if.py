@@ -89,7 +89,7 @@ def test_an_outline_that_crosses_itself_is_refused(
 ) -> None:
     store, stored = predicted
     crossed = [[0, 0], [900, 900], [900, 0], [0, 900], [0, 0]]
-    with pytest.raises(CorruptInputError, match="not simple"):
+    with pytest.raises(CorruptInputError, match="crosses or touches itself"):
         what_if(
             store,
             stored,

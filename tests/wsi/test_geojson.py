@@ -250,7 +250,7 @@ FAULTS: dict[str, tuple[Any, type[MedconsistError], str]] = {
     "bow tie": (
         polygon([[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]]),
         CorruptInputError,
-        "feature 1: the outline of a region is not simple",
+        r"feature 1: the outline crosses or touches itself at \(1, 1\): move a corner",
     ),
     "class": (feature(properties={"classification": "Tumor"}), CorruptInputError, "got str"),
     "class name": (

@@ -113,7 +113,11 @@ def test_region_beside_the_grid_holds_no_tile() -> None:
         (shapely.Point(1, 2), "a polygon or several, got Point"),
         ("here", "a polygon or several, got str"),
         (shapely.Polygon(), "must not be empty"),
-        (shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)]), r"Self-intersection at \[1 1\]"),
+        (shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)]), r"touches itself at \(1, 1\)"),
+        (
+            shapely.Polygon([(0, 0), (9, 0), (9, 9)], [[(20, 20), (21, 20), (21, 21)]]),
+            r"is not simple \(Hole lies outside shell\) at \(20, 20\): move a corner",
+        ),
         (shapely.Polygon([(0, 0), (math.inf, 2), (2, 0)]), "coordinates must be finite"),
     ],
 )

@@ -45,7 +45,10 @@ class Controls extends Readout {
   buildWindow() {
     const { data, state } = this, presets = Object.keys(data.presets).map((name) => [name, name]);
     const tenth = (name) => () => Number(state[name].toFixed(1));
-    this.preset = choice("Window preset", [["", "own"], ...presets], "", (name) => { if (name) this.setWindow(data.presets[name]); });
+    this.preset = choice("Window preset", [["", "own"], ...presets], "", (name) => {
+      if (name) this.setWindow(data.presets[name]);
+      else this.presetWords();
+    });
     this.level = numberField("Level [%]", 0, data.limit, 1, tenth("level"), (value) => this.setWindow({ level: value }));
     this.width = numberField("Width [%]", 0.1, data.limit, 1, tenth("width"), (value) => this.setWindow({ width: value }));
     this.invert = tick("Invert", state.invert, (value) => this.setWindow({ invert: value }));

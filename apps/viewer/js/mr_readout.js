@@ -9,6 +9,7 @@ const SIDES = ["RL", "AP", "SI"];  // of the patient: positive, negative
 
 /** The digits of a value, known to `half` on each side, that are certain. */
 function certain(value, half) {
+  if (!Number.isFinite(value / half)) return String(value); // a step too small for 32 bits
   let power = Math.ceil(Math.log10(STEPS_OF_A_DIGIT * half));
   const steps = (one) => Math.round(one / 10 ** power);
   while (steps(value - half) !== steps(value + half)) power += 1;

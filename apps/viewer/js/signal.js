@@ -138,7 +138,7 @@ const listen = (state) => {
     state.drag = place;
   });
   sheet.addEventListener("pointermove", (event) => {
-    state.pointed = state.samples.isReady ? placeAt(state, event)?.t ?? null : null;
+    state.pointed = { clientX: event.clientX, clientY: event.clientY };
     if (!state.drag) return;
     const box = sheet.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / state.mm, (event.clientY - box.top) / state.mm];

@@ -15,7 +15,7 @@ const choose = (state, number) => {
   state.intervals = null;
   state.bands = null;
   state.part("bands").hidden = true;
-  Object.assign(state, { picked: null, moving: null, pointed: null, label: labelsOf(state)[0]?.code });
+  Object.assign(state, { picked: null, moving: null, told: "", label: labelsOf(state)[0]?.code });
   const found = one.leads.filter((lead) => montage(state).channels.includes(lead));
   state.layout = found.length >= 4 ? "paper" : "rows";
   state.speed = isEeg(state) ? 30 : 25;

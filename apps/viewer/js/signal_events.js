@@ -44,7 +44,9 @@ const markEvent = (state) => {
   if (!state.data.events.may) { tell(state, "You may look at events and mark none."); return; }
   const label = labelsOf(state).find((one) => one.code === state.label) ?? labelsOf(state)[0];
   const { caliper } = state;
-  const middle = state.pointed ?? state.start + spanOf(state.sheet) / 2;
+  // looked up now: the traces may have moved below the pointer
+  const below = state.pointed && state.samples.isReady ? placeAt(state, state.pointed) : null;
+  const middle = below?.t ?? state.start + spanOf(state.sheet) / 2;
   let at = [middle, middle];
   if (caliper && label.is_moment) at = [caliper[caliper.active].t, caliper[caliper.active].t];
   else if (caliper) at = [caliper.a.t, caliper.b.t].sort((a, b) => a - b);

@@ -38,8 +38,9 @@ def draw_notes(panel: Panel) -> None:
             draw_comment(panel, entry)
         for entry in shapes[: -MOST_SHAPES - 1 : -1]:
             draw_shape(panel, entry)
-        if len(shapes) > MOST_SHAPES:
-            st.caption(f"{len(shapes) - MOST_SHAPES} earlier ones are drawn and not listed.")
+        rest = len(shapes) - MOST_SHAPES
+        if rest > 0:
+            st.caption(f"{rest} earlier {'one is' if rest == 1 else 'ones are'} drawn, not listed.")
 
 
 def draw_new_comment(panel: Panel) -> None:

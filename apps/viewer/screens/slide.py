@@ -98,7 +98,7 @@ def _draw_zoom(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
             draw_metrics(result)
         draw_provenance(result)
     with side:
-        if words is None:  # those of a prediction are in the panel
+        if words is None or not words.probabilities:  # those of a prediction are in the panel
             draw_notes(result)
         draw_files(sitting, opened, canvas)
         st.toggle("Still pictures", key=STILL, help="Without deep zoom, as every browser shows.")

@@ -109,5 +109,6 @@ def _draw_upload(sitting: Sitting, opened: Opened, canvas: Canvas) -> None:
                 st.html(f'<div class="mc-problem">{safe(str(error))}</div>')
                 return
             st.session_state["brought"] = round_ + 1
-            say(opened, f"{len(read)} outlines are filed.")
+            count = "1 outline is" if len(read) == 1 else f"{len(read)} outlines are"
+            say(opened, f"{count} filed.")
             st.rerun()

@@ -69,7 +69,7 @@ def draw(sitting: Sitting, opened: Opened, key: KeyLine) -> None:
             draw_metrics(result)
         draw_provenance(result)
     with numbers:
-        if words is None:  # those of a prediction are in the panel
+        if words is None or not words.probabilities:  # those of a prediction are in the panel
             draw_notes(result)
 
 

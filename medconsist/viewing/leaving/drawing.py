@@ -3,7 +3,7 @@
 The same call gives the same pixels where the same version of Pillow is installed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -154,10 +154,22 @@ def _length(words: str) -> int:
 
 def _wrapped(words: str, width: int) -> list[str]:
     lines = [""]
-    for word in words.split():
+    for word in _broken(words.split(), width):
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and _length(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer
     return lines
+
+
+def _broken(words: Iterable[str], width: int) -> Iterator[str]:
+    """Yield words, in pieces where one is longer than a line: of an id no letter may be cut off."""
+    for word in words:
+        piece = ""
+        for letter in word:
+            if piece and _length(piece + letter) > width:
+                yield piece
+                piece = ""
+            piece += letter
+        yield piece

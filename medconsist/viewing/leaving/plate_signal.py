@@ -57,7 +57,9 @@ def _sheet(trace: Trace, recording: InMemoryRecording) -> EegSheet:
     if trace.kind == "eeg" or trace.millivolts is None:
         return EegSheet(apart=apart)
     shown = recording.read(0, min(trace.samples, round(10 * trace.rate)))
-    spread = np.nanmax(np.ptp(np.nan_to_num(shown), axis=0), initial=0.0)
+    lows = np.min(shown, axis=0, initial=np.inf, where=np.isfinite(shown))
+    highs = np.max(shown, axis=0, initial=-np.inf, where=np.isfinite(shown))
+    spread = np.max(highs - lows, initial=0.0)  # a gap is no value, and no zero either
     return EegSheet(
         apart=apart,
         sensitivity=_rounded_up(_MICROVOLTS * trace.millivolts * float(spread) / (_SHARE * apart)),

@@ -9,8 +9,8 @@ from medconsist.review.entries import Entry
 from medconsist.review.records import Comment, Impression, Subject, Verdict
 from medconsist.viewing.leaving.paper import Paper, Picture
 from medconsist.viewing.leaving.verdict_line import pin_words, time_words, verdict_of
-from medconsist.viewing.numbers import metric_tables, number, plain_name, provenance_rows
-from medconsist.viewing.scores import expected_words, stated_width
+from medconsist.viewing.numbers import metric_tables, number, provenance_rows
+from medconsist.viewing.scores import expected_words, score_title, stated_width
 
 __all__ = ["comments", "identity", "impressions", "numbers", "origin", "pictures", "signatures"]
 __all__ += ["trust", "verdict"]
@@ -108,7 +108,7 @@ def trust(paper: Paper, result: Result) -> None:
     for score in scores:
         value = f"{number(score.value, score.unit)}, {expected_words(score)}, n = {score.n}."
         meaning = "" if score.meaning == last else f"\n{score.meaning}"  # the parts of one share it
-        paper.row(plain_name(score.name), f"{value}\n{score.judgement}{meaning}")
+        paper.row(score_title(score.name), f"{value}\n{score.judgement}{meaning}")
         last = score.meaning
     paper.text(result.trust.validity)
 

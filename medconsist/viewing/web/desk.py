@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -15,6 +14,7 @@ from medconsist.viewing.sealing import SEALED_WORDS, sealed
 from medconsist.viewing.web.slide_tiles import SlideTiles
 from medconsist.viewing.web.tickets import Purpose, Ticket, TicketOffice
 from medconsist.wsi.readers.open import open_slide
+from medconsist.wsi.slide import Slide
 
 __all__ = ["Desk", "Named", "words_of"]
 
@@ -169,7 +169,10 @@ class Desk:
             self._slides.clear()
 
     def _opened(self, digest: str, study: str) -> SlideTiles:
-        return SlideTiles(partial(open_slide, self._file(digest, study)))
+        def again() -> Slide:  # after a bad tile too: what lies there then may be another slide
+            return open_slide(self._file(digest, study))
+
+        return SlideTiles(again)
 
     def _file(self, digest: str, study: str) -> Path:
         with self._lock:

@@ -5,8 +5,6 @@ hands out is one that the routes know, and a right that is taken away is gone fo
 """
 
 import logging
-import os
-import pwd
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 from medconsist.errors import AccessError
 from medconsist.results.schema import Result
 from medconsist.results.store import ResultStore, StoredResult, studies
-from medconsist.review.access import EVERY_STUDY, RIGHTS, Person, Right, Role
+from medconsist.review.access import EVERY_STUDY, RIGHTS, Person, Right, Role, account
 from medconsist.review.database import Database, sqlite_url
 from medconsist.review.records import Subject
 from medconsist.review.store import ReviewStore
@@ -253,12 +251,8 @@ def local_person(session: str) -> Person:
     session
         One sitting.
     """
-    try:
-        account = pwd.getpwuid(os.geteuid())
-    except KeyError:  # a container need not name its accounts
-        return Person(subject=f"uid {os.geteuid()}", name=f"uid {os.geteuid()}", session=session)
-    name = account.pw_gecos.split(",")[0].strip() or account.pw_name
-    return Person(subject=account.pw_name, name=name, session=session)
+    subject, name = account()
+    return Person(subject=subject, name=name, session=session)
 
 
 def subject_of(result: Result) -> Subject:

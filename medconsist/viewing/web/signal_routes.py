@@ -55,13 +55,13 @@ def signal_paths() -> dict[str, Work]:
 
     def intervals(stored: StoredResult, request: Any) -> tuple[bytes, str]:  # noqa: ANN401
         number = _number(request.path_params["number"])
-        start_s = _hertz(request.query_params.get("start", "0"))
+        start_s = _finite(request.query_params.get("start", "0"))
         found = views.seen(stored, number, View())
         return json.dumps(_intervals(found, start_s)).encode(), "application/json"
 
     def bands(stored: StoredResult, request: Any) -> tuple[bytes, str]:  # noqa: ANN401
         query, number = request.query_params, _number(request.path_params["number"])
-        start_s, stop_s = (_hertz(query.get(name, "")) for name in ("start", "stop"))
+        start_s, stop_s = (_finite(query.get(name, "")) for name in ("start", "stop"))
         found = views.seen(stored, number, _view(query))
         millivolts = trace_numbered(stored.result, number).millivolts
         table = band_table(found, start_s=start_s, stop_s=stop_s, millivolts=millivolts)
@@ -110,7 +110,7 @@ class _Views:
 def _view(query: Any) -> View:  # noqa: ANN401  starlette
     return View(
         montage=query.get("montage", RECORDED),
-        **{name: _hertz(query[name]) for name in ("above", "below", "notch") if name in query},
+        **{name: _finite(query[name]) for name in ("above", "below", "notch") if name in query},
     )
 
 
@@ -138,7 +138,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _hertz(text: str) -> float:
+def _finite(text: str) -> float:
     try:
         value = float(text[:32])
     except ValueError as error:

@@ -81,7 +81,8 @@ class SlideTiles:
     Parameters
     ----------
     open_again
-        Opens the slide; called again after a read failed, since a handle may keep its error.
+        Opens the slide; called again after a read failed, since a handle may keep its error. It
+        must refuse another slide that has come to its place.
     cache_bytes
         Most bytes of encoded tiles that are kept.
 

@@ -94,7 +94,7 @@ def test_a_stored_shape_that_is_no_polygon_is_named(geometry: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (feature(BOW_TIE), "not simple"),
+        (feature(BOW_TIE), "crosses or touches itself"),
         (feature([[0, 0], [1001, 0], [5, 5], [0, 0]]), "leaves the slide"),
         (feature([[-1, 0], [10, 0], [5, 5], [-1, 0]]), "leaves the slide"),
         (feature([[0, 0], [10, 0], [5, 5]]), "not closed"),

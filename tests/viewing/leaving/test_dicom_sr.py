@@ -227,22 +227,25 @@ def test_highdicom_reads_the_scores_with_unit_and_expectation(
     report: Any = highdicom.sr.srread(BytesIO(left.data)).content
     groups = {one.tracking_identifier: one for one in report.get_image_measurement_groups()}
     assert list(groups) == [
-        *("verdict", "withheld error", "residual chi2"),
+        *("verdict", "Error on withheld samples", "residual chi2"),
         *("ssim zerofilled", "ssim reconstruction"),
     ]
     found = {one.name.meaning: one for one in groups["residual chi2"].get_measurements()}
     assert {name: one.value for name, one in found.items()} == {
         "residual chi2": 0.79,
-        "residual chi2 expected": 0.74,
+        "Expected: residual chi2": 0.74,
         "n": 4118,
         "p": 0.03,
         "n history": 40,
     }
+    assert found["Expected: residual chi2"].name.value == "residual_chi2_expected"
+    plain = groups["Error on withheld samples"].get_measurements()[0].name
+    assert (plain.value, plain.meaning) == ("withheld_error", "Error on withheld samples")
     assert found["residual chi2"].unit.value == "{sigma^2}"
     assert found["p"].unit.meaning == "no units"
     states = {
         one.name.value: one.value.value
-        for group in ("residual chi2", "withheld error", "verdict")
+        for group in ("residual chi2", "Error on withheld samples", "verdict")
         for one in groups[group].get_qualitative_evaluations()
     }
     assert states == {"verdict": "accept", "state": "signed"}

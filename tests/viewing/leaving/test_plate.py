@@ -279,6 +279,13 @@ def test_the_notice_is_burned_in(tmp_path: Path) -> None:
     assert len(drawn_at) == 1
 
 
+def test_the_longest_id_is_burned_in_whole() -> None:
+    empty = np.zeros((0, 420, 3), np.uint8)
+    band = banded(empty, [f"case {'W' * 128}"])
+    assert not band[:, -6:].any()  # no letter runs over the margin
+    assert len(band) > len(banded(empty, ["case W"]))
+
+
 def text_of(review: Review) -> str:
     """Return the words of a report that has no picture."""
     pages = PdfReader(io.BytesIO(review_pdf(review).data)).pages

@@ -85,6 +85,7 @@ def test_the_screen_the_scores_and_the_provenance_are_in_the_report(result: Resu
     assert "1.31 sigma^2, expected 1 sigma^2, n = 392." in text
     assert "Outside the history of this site (p = 0.03, 40 cases)." in text
     assert "No history yet" in text
+    assert "Error on withheld" in text  # as the trust panel calls it
     assert "An alarm for coil faults and spikes, no image quality." in text
     assert "p-values are valid under exchangeability only" in text
     assert "Simulated scan, not a patient." in text

@@ -17,6 +17,7 @@ from medconsist.viewing.web.slide_tiles import SlideTiles, unreadable_tile
 from medconsist.wsi.readers.direct import DirectSlide
 from medconsist.wsi.readers.open import open_slide
 from tests.viewing.planted import BLOCK, GREEN, plant, planted_map
+from tests.viewing.slides import embed_small
 from tests.viewing.web.test_routes import Site
 from tests.wsi.small_slide import write_small_slide
 
@@ -100,6 +101,23 @@ def test_a_small_picture_is_read_anew_once_the_slide_was_mended(tmp_path: Path) 
         assert region_jpeg(tiles, box) == unreadable_tile(60, 50)  # by what is open
         assert tiles.unreadable == 1
         assert region_jpeg(tiles, box) == wanted
+
+
+def test_another_slide_in_the_place_of_a_damaged_one_is_not_shown(tmp_path: Path) -> None:
+    stored = embed_small(tmp_path / "results")
+    site = Site(tmp_path / "results")
+    with closing(site.desk):
+        tiles, path = site.desk.slide(stored), site.desk.slide_file(stored)
+        start, count = last_tile(tiles)
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(bytes(count))
+        write_small_slide(tmp_path / "other.svs", seed=99).replace(path)
+        row, column = (one - 1 for one in tiles.levels[0].grid)
+        *_, width, height = tiles.levels[0].box(row, column)
+        for _ in range(2):  # the first one has it opened again
+            assert tiles.tile(0, row, column) == unreadable_tile(width, height)
+        assert tiles.unreadable == 2
 
 
 def last_tile(tiles: SlideTiles) -> tuple[int, int]:
