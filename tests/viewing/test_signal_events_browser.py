@@ -36,7 +36,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_signals(folder)
     time = np.arange(5000) / 250
     eeg = (30 * np.sin(2 * np.pi * 10 * time))[:, None] * np.ones((1, 19))
-    write_signals(folder, "eeg", signals=[eeg.astype(np.float32)], leads=EEG, unit="uV", rate=250.0)
+    eeg = eeg.astype(np.float32)
+    write_signals(folder, "eeg", signals=[eeg], leads=EEG, unit="uV", rate=250.0)
+    write_signals(folder, "short", signals=[eeg[:1000]], leads=EEG, unit="uV", rate=250.0)
     return folder
 
 
@@ -155,13 +157,32 @@ def test_a_span_of_an_eeg_is_drawn_over_its_time_and_gone_to_from_the_list(
     sheet.page.screenshot(path=tmp_path / "eeg.png")
     opener = sheet.page.get_by_text("Comments and shapes (2)")
     expect(opener).to_be_attached(timeout=WAIT_MS)
+    # a press on a button that a run of the page replaces meanwhile is lost
+    sheet.page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=WAIT_MS)
     opener.click()
-    go = sheet.page.get_by_role("button", name="Go there").last  # the older one
-    expect(go).to_be_visible(timeout=WAIT_MS)
+    go = sheet.page.get_by_role("button", name="Go there")
+    expect(go).to_have_count(2, timeout=WAIT_MS)  # the list is drawn from above, one by one
     expect(sheet.page.get_by_text("recording 1, lead F7")).to_be_visible()
-    go.click()
+    go.last.click()  # the older one
     expect(tags(sheet)).to_have_text(["seizure"], timeout=WAIT_MS)
     sheet.page.screenshot(path=tmp_path / "listed.png")
+    sheet.close(address)
+
+
+def test_a_recording_shorter_than_its_sheet_is_marked_within_it(
+    browser: Browser, address: str, root: Path
+) -> None:
+    sheet = Sheet(browser, address, "short")  # 4 s on paper of 9
+    sheet.press("e")
+    expect(tags(sheet)).to_have_count(1, timeout=WAIT_MS)
+    sheet.page.mouse.move(*at_rhythm(sheet, 8, row=60))  # paper behind the end: the middle again
+    sheet.press("c", "e")
+    expect(tags(sheet)).to_have_count(2, timeout=WAIT_MS)
+    (_, first, _), (_, second, _) = sorted(filed(root, "short"), key=lambda one: one[1])
+    assert first == (2.0, 2.0)
+    assert 2 < second[0] == second[1] <= 2.5  # the active end of the calipers in the middle
+    sheet.press("Escape", "p")
+    expect(sheet.page.get_by_text("New comment at")).to_be_attached(timeout=WAIT_MS)
     sheet.close(address)
 
 

@@ -47,7 +47,8 @@ const placeAt = (state, event) => {
   const near = state.sheet.panels.filter((one) => x >= one.x && x <= one.x + one.width && one.channel >= 0);
   if (!near.length) return null;
   const panel = near.reduce((a, b) => (Math.abs(a.middle - y) <= Math.abs(b.middle - y) ? a : b));
-  return { panel, ...inPanel(state, panel, x, y) };
+  const place = inPanel(state, panel, x, y);
+  return place.t <= lengthOf(state) ? { panel, ...place } : null;  // paper behind the end is no place
 };
 
 const inPanel = (state, panel, x, y) => {
@@ -60,9 +61,9 @@ const calipersAt = (state, panel, a, b) => {
 };
 
 const middleCalipers = (state, panel = state.sheet.strip) => {
-  const middle = panel.t0 + panel.seconds / 2;
-  const end = (t) => ({ t, v: state.samples.value(panel.channel, t) });
-  calipersAt(state, panel, end(middle - panel.seconds / 8), end(middle + panel.seconds / 8));
+  const seconds = Math.min(panel.seconds, Math.max(0, lengthOf(state) - panel.t0));
+  const end = (share) => ({ t: panel.t0 + share * seconds, v: state.samples.value(panel.channel, panel.t0 + share * seconds) });
+  calipersAt(state, panel, end(3 / 8), end(5 / 8));
   draw(state);
 };
 

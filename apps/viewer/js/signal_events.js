@@ -46,7 +46,7 @@ const markEvent = (state) => {
   const { caliper } = state;
   // looked up now: the traces may have moved below the pointer
   const below = state.pointed && state.samples.isReady ? placeAt(state, state.pointed) : null;
-  const middle = below?.t ?? state.start + spanOf(state.sheet) / 2;
+  const middle = below?.t ?? middleOf(state);
   let at = [middle, middle];
   if (caliper && label.is_moment) at = [caliper[caliper.active].t, caliper[caliper.active].t];
   else if (caliper) at = [caliper.a.t, caliper.b.t].sort((a, b) => a - b);

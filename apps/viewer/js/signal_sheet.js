@@ -82,6 +82,9 @@ const sheetOf = (state, pixels, mm) => {
 
 const spanOf = (sheet) => sheet.strip.seconds;
 
+// The middle of what is seen; a recording may end before its sheet does.
+const middleOf = (state) => (state.start + Math.min(lengthOf(state), state.start + spanOf(state.sheet))) / 2;
+
 // --- drawing ------------------------------------------------------------------------------------
 
 const fitted = (canvas, width, height) => {

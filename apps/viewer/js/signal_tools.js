@@ -38,7 +38,7 @@ const KEYS_OF_PAGE = {
   },
   q: (state) => { if (canMeasure(state)) measure(state); },
   b: (state) => { if (hasBands(state)) bandPower(state); },
-  p: (state) => pin(state, { t: state.start + spanOf(state.sheet) / 2, panel: state.sheet.strip }),
+  p: (state) => pin(state, { t: middleOf(state), panel: state.sheet.strip }),
   e: markEvent,
   g: (state, event) => nextEvent(state, event?.shiftKey ? -1 : 1),
   w: (state) => { state.isLight = !state.isLight; draw(state); },
