@@ -37,7 +37,7 @@ the same rows to a program. Intervals are 95 % bootstrap intervals over the unit
 *n*.
 """
 MACHINE = """
-Machine: {machine.cpu}, {machine.threads} threads, GPU: {gpu}. medconsist {version}, torch {torch}.
+Machine: {machine.cpu}, threads: {machine.threads}, GPU: {gpu}. medconsist {version}, torch {torch}.
 """
 
 
@@ -378,7 +378,7 @@ a signature, to the next case. Their seconds are the program's; nobody thinks in
 *Worklist*: no browser. A pass looks at the time of change of every case folder, reads what readers
 filed, joins, filters, sorts, and makes the cells of the first page; the plain side reads as many
 rows from one CSV file, filters and sorts them, and verifies, joins and keeps fresh nothing. The
-slowest pass holds a full garbage collection; Streamlit is imported, as in the server.
+garbage collector leaves alone what the list keeps; Streamlit is imported, as in the server.
 """,
         partial(viewer.run_bench, seed=1),
     ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from medconsist.results.methods import labelled_method, method_of, settings_of
 from medconsist.results.schema import Metric, Result
+from medconsist.viewing.kind_words import kind_words
 from medconsist.viewing.panes import IMAGE_TITLES, IMAGE_WORDS
 
 __all__ = [
@@ -145,7 +146,7 @@ def key_label(result: Result, *, current: bool) -> str:
     words = [
         "current" if current else "older",
         *([result.item] if result.item not in (None, result.case) else []),
-        labelled_method(result, "reconstruction") if named else result.kind,
+        labelled_method(result, "reconstruction") if named else kind_words(result.kind),
         *_second(result),
         result.times.finished.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         result.key[:8],

@@ -1,5 +1,6 @@
 """All finished cases in memory, kept fresh by when their folders last changed."""
 
+import gc
 import os
 import threading
 import time
@@ -17,6 +18,7 @@ from medconsist.viewing.case_line import CaseLine, ResultFacts, facts_of
 __all__ = ["CaseIndex"]
 
 _CURRENT = "current"
+_MANY = 1_000  # results that were read at once; fewer are few objects
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a common file system, FAT, ticks every 2 s
 
 Stamp = tuple[int, ...]
@@ -120,6 +122,11 @@ class CaseIndex:
             seen[case] = _Seen(stamps[case], is_settled, pointer, results, line)
             if told is not None:
                 told(count, len(stale))
+        if len(stale) >= _MANY:
+            # They stay as long as the process: each full collection would walk through all of
+            # them, for half a second in the middle of a list. What is replaced is freed as before.
+            gc.collect()
+            gc.freeze()
         return [line for case in sorted(seen) if (line := seen[case].line) is not None]
 
 

@@ -1,6 +1,5 @@
 """Real results of an asymmetric phantom, written by the store's own draft."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from medconsist.results.methods import SHOWN_FIRST
 from medconsist.results.schema import Metric, ModelRecord, Result, ResultFields, Times
 from medconsist.results.store import ResultStore
 from medconsist.results.trust import Score, TrustRecord
+from medconsist.viewing.bench.chromium import chromium_browser
 
 AXES = ("slices", "height", "width")
 MAPS = ("not_determined", "refutable_contrast", "matched_filter")
@@ -33,12 +33,8 @@ def main_module() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     """A Chromium of the module: while one is open, the process can run no other event loop."""
-    # Chromium refuses its sandbox to root, and only then is it switched off.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+    with chromium_browser(chromium) as browser:
         yield browser
-        browser.close()
 
 
 def phantom() -> np.ndarray:

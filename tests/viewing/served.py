@@ -2,12 +2,33 @@
 
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from medconsist.viewing.serving import free_port
 from medconsist.viewing.serving import serving as served
 
-__all__ = ["Watched", "free_port", "served"]
+__all__ = ["Watched", "at_rest", "free_port", "served"]
+
+_REST = """(one) => new Promise((rest) => {
+  let last = "";
+  let since = 0;
+  const look = (now) => {
+    const { x, y } = one.getBoundingClientRect();
+    if (last !== `${x} ${y}`) [last, since] = [`${x} ${y}`, now];
+    if (now - since > 200) rest();
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})"""
+
+
+def at_rest(one: Locator) -> Locator:
+    """An element, once nothing moved it for a fifth of a second.
+
+    What opens slides its buttons along: a press that begins on one may end on another.
+    """
+    one.evaluate(_REST)
+    return one
 
 
 class Watched:

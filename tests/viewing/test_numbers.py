@@ -83,4 +83,4 @@ def test_a_pane_names_the_method_and_its_numbers(result: Result) -> None:
 def test_a_method_without_settings_is_left_out(result: Result) -> None:
     bare = result.model_copy(update={"config": {"methods": "cs"}})
     assert method_words(bare, "reconstruction") == ""
-    assert key_label(bare, current=True).startswith("current · mri.reconstruction")
+    assert key_label(bare, current=True).startswith("current · MR reconstruction")

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from medconsist.timeseries.readers.choice import open_recording
 from medconsist.viewing.markup import NOTICE
 from medconsist.viewing.web.settings import ViewerSettings
-from tests.viewing.served import Watched, served
+from tests.viewing.served import Watched, at_rest, served
 from tests.viewing.signal_results import (
     EVENT_LONG_S,
     EVENT_S,
@@ -328,7 +328,7 @@ def test_a_filed_comment_hangs_at_its_time_and_one_goes_back_there(
     if not field.is_visible() or field.evaluate("one => Boolean(one.closest('[inert]'))"):
         sheet.page.get_by_text(re.compile("Comments and shapes")).click()
     field.fill("pause?")
-    sheet.page.get_by_role("button", name="File comment").click()
+    at_rest(sheet.page.get_by_role("button", name="File comment")).click()
     go = sheet.page.get_by_role("button", name="Go there")
     expect(go).to_be_visible(timeout=WAIT_MS)
     sheet.ready()

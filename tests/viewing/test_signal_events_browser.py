@@ -15,7 +15,7 @@ from medconsist.review.verify import verify
 from medconsist.viewing.signal_events import event_of
 from medconsist.viewing.web.server import local_person
 from medconsist.viewing.web.settings import ViewerSettings
-from tests.viewing.served import served
+from tests.viewing.served import at_rest, served
 from tests.viewing.signal_results import FIRST_R_S, RATE, RR_S, write_signals
 from tests.viewing.test_signal_browser import (
     EEG,
@@ -157,13 +157,11 @@ def test_a_span_of_an_eeg_is_drawn_over_its_time_and_gone_to_from_the_list(
     sheet.page.screenshot(path=tmp_path / "eeg.png")
     opener = sheet.page.get_by_text("Comments and shapes (2)")
     expect(opener).to_be_attached(timeout=WAIT_MS)
-    # a press on a button that a run of the page replaces meanwhile is lost
-    sheet.page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=WAIT_MS)
-    opener.click()
+    at_rest(opener).click()
     go = sheet.page.get_by_role("button", name="Go there")
     expect(go).to_have_count(2, timeout=WAIT_MS)  # the list is drawn from above, one by one
     expect(sheet.page.get_by_text("recording 1, lead F7")).to_be_visible()
-    go.last.click()  # the older one
+    at_rest(go.last).click()  # the older one
     expect(tags(sheet)).to_have_text(["seizure"], timeout=WAIT_MS)
     sheet.page.screenshot(path=tmp_path / "listed.png")
     sheet.close(address)

@@ -30,7 +30,7 @@ from medconsist.wsi.settings import Embedding
 from medconsist.wsi.task import SlideJob, embed_slide
 from tests.viewing.asked_again import predict_trained
 from tests.viewing.planted import BLOCK, CELL, GREEN, MPP, plant
-from tests.viewing.served import Watched, served
+from tests.viewing.served import Watched, at_rest, served
 from tests.wsi.small_slide import QuarterMeans
 
 pytestmark = [
@@ -361,7 +361,7 @@ def test_an_outline_is_drawn_filed_opened_again_exported_brought_back_and_withdr
     assert np.abs((frame[:2] + frame[2:]) / 2 - centroid(green(picture))).max() <= 3 * NEAR_PX
     screen.keep("outline")
     screen.page.get_by_text("Export", exact=True).click()
-    screen.page.get_by_role("button", name="Shapes on the slide (GeoJSON)").click()
+    at_rest(screen.page.get_by_role("button", name="Shapes on the slide (GeoJSON)")).click()
     with screen.page.expect_download(timeout=WAIT_MS) as coming:
         screen.page.get_by_role("button", name="Download").click(timeout=WAIT_MS)
     path = tmp_path / "out.geojson"
@@ -398,7 +398,9 @@ def test_a_refused_outline_stays_and_says_why_until_it_is_mended(
     expect(screen.part("label")).to_have_value("bow tie")
     screen.keep("refused")
     screen.page.get_by_text("Export", exact=True).click()
-    screen.page.get_by_role("button", name="Table of the case (CSV)").click()  # runs the page again
+    at_rest(
+        screen.page.get_by_role("button", name="Table of the case (CSV)")
+    ).click()  # runs the page again
     expect(screen.page.get_by_role("button", name="Download")).to_be_visible(timeout=WAIT_MS)
     expect(screen.part("said")).to_contain_text("crosses or touches itself")
     expect(screen.part("form")).to_be_visible()

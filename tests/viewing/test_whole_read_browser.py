@@ -45,7 +45,7 @@ from medconsist.viewing.web.settings import ViewerSettings
 from medconsist.wsi.settings import Embedding
 from medconsist.wsi.task import SlideJob, embed_slide
 from tests.timeseries.small_signals import SETTINGS
-from tests.viewing.served import Watched, served
+from tests.viewing.served import Watched, at_rest, served
 from tests.viewing.slides import predict_small
 from tests.wsi.small_slide import QuarterMeans
 
@@ -141,7 +141,7 @@ class Reader:
     def report(self, case: str) -> str:
         """Export the report of the signature; return its text."""
         self.page.get_by_text("Export", exact=True).click()
-        self.page.get_by_role("button", name="Report by").first.click()
+        at_rest(self.page.get_by_role("button", name="Report by").first).click()
         given = self.page.get_by_role("button", name=f"Download {case}-review.pdf")
         expect(given).to_be_visible(timeout=WAIT_MS)
         with self.page.expect_download(timeout=WAIT_MS) as coming:

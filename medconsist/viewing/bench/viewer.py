@@ -8,19 +8,16 @@ measured without a browser. About 6 minutes on 2 cores.
 """
 
 import logging
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from medconsist._extras import require
 from medconsist.errors import MissingInputError
 from medconsist.results.bench import BenchReport, BenchTable
 from medconsist.viewing.bench.bare import BARE, DRAWN, STARTED, slide_page
+from medconsist.viewing.bench.chromium import chromium_browser
 from medconsist.viewing.bench.material import write_results
 from medconsist.viewing.bench.reads import read_rows
 from medconsist.viewing.bench.site import VIEW, WAIT_MS, Site, answer, row_of, target_of
@@ -58,7 +55,7 @@ def run_bench(*, repeats: int = 7, seed: int = 1) -> BenchReport:
         raise MissingInputError(missing)
     with tempfile.TemporaryDirectory() as folder:
         results = write_results(Path(folder), seed)
-        with _chromium() as browser:
+        with chromium_browser(_program()) as browser:
             looking = ViewerSettings(results=results, database="none")
             with serving(looking, Path(folder) / "looking.txt") as address:
                 site = Site(address, browser, "?study=wsi&case=biopsy", "?study=mri&case=scan-000")
@@ -71,20 +68,12 @@ def run_bench(*, repeats: int = 7, seed: int = 1) -> BenchReport:
     return BenchReport(command="medconsist bench viewer", rows=table.rows, targets=table.targets)
 
 
-@contextmanager
-def _chromium() -> Iterator[Any]:
+def _program() -> str:
     program = shutil.which("chromium")
     if program is None:
         msg = "the program chromium is not installed (Debian package: chromium)."
         raise MissingInputError(msg)
-    api = require("playwright.sync_api", extra="viewer-bench")
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses it to root
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
-        try:
-            yield browser
-        finally:
-            browser.close()
+    return program
 
 
 def _slides(site: Site, repeats: int) -> BenchTable:
