@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def page_answers(url: str) -> bool:
         try:
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:  # noqa: S310
                 return bool(answer.read() == b"ok")
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # not there yet, or too slow to answer
             time.sleep(0.3)
     return False
 
