@@ -18,6 +18,7 @@ from medconsist.training._checkpoints import CheckpointFiles
 from medconsist.training._progress import Bar
 from medconsist.training._step import StepModule
 from medconsist.training.objective import Objective
+from medconsist.training.process_group import leave_group_at_exit
 from medconsist.training.run_folder import RunFolder
 from medconsist.training.settings import TrainConfig
 
@@ -96,6 +97,7 @@ def _trainer(config: TrainConfig, run: RunFolder, callbacks: list[pl.Callback]) 
     else:
         backend = "gloo" if config.device == "cpu" else "nccl"
         strategy = DDPStrategy(process_group_backend=backend)
+        leave_group_at_exit()
     return pl.Trainer(
         accelerator=config.device,
         devices=config.devices,
