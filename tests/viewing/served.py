@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from medconsist.viewing.serving import free_port
 from medconsist.viewing.serving import serving as served
 
-__all__ = ["Watched", "at_rest", "free_port", "served"]
+__all__ = ["Watched", "at_rest", "free_port", "hides_below_another_name", "served"]
 
 _REST = """(one) => new Promise((rest) => {
   let last = "";
@@ -29,6 +29,20 @@ def at_rest(one: Locator) -> Locator:
     """
     one.evaluate(_REST)
     return one
+
+
+def hides_below_another_name(widget: Locator) -> None:
+    """Check that a widget is on the screen below the heading of its own result alone."""
+    heading = widget.page.locator(".mc-strip h1")
+    own = heading.get_attribute("data-of") or ""
+    keyed = widget.evaluate_handle("one => one.getRootNode().activeElement")
+    expect(widget).to_be_visible()
+    for other in (f"{own}0", ""):
+        heading.evaluate("(h1, other) => { h1.dataset.of = other; }", other)
+        expect(widget).to_be_hidden()
+    heading.evaluate("(h1, own) => { h1.dataset.of = own; }", own)
+    expect(widget).to_be_visible()
+    keyed.evaluate("one => one?.focus()")  # what is hidden has no keyboard
 
 
 class Watched:

@@ -45,7 +45,7 @@ from medconsist.viewing.web.settings import ViewerSettings
 from medconsist.wsi.settings import Embedding
 from medconsist.wsi.task import SlideJob, embed_slide
 from tests.timeseries.small_signals import SETTINGS
-from tests.viewing.served import Watched, at_rest, served
+from tests.viewing.served import Watched, at_rest, hides_below_another_name, served
 from tests.viewing.slides import predict_small
 from tests.wsi.small_slide import QuarterMeans
 
@@ -195,6 +195,7 @@ def test_a_real_scan_is_read_from_the_list_to_the_report(
     page, hand = reader.page, reader.hand
     reader.list_of("mri")
     open_case(hand, MR)
+    hides_below_another_name(page.locator(".mr"))
     MR.look(hand)
     page.get_by_label("Evidence map").select_option("not_determined")
     expect(page.locator(".mr .maps .legend")).to_be_visible()
@@ -218,8 +219,9 @@ def test_a_real_slide_is_read_from_the_list_to_the_report(
     page, hand = reader.page, reader.hand
     reader.list_of("wsi")
     open_case(hand, OF_SLIDE)
-    OF_SLIDE.look(hand)
     slide = page.locator(".ms")
+    hides_below_another_name(slide)
+    OF_SLIDE.look(hand)
     slide.get_by_role("button", name="Attention").click()
     expect(slide.locator('[data-part="legend"]')).to_be_visible()
     slide.focus()
@@ -249,6 +251,7 @@ def test_a_real_ecg_is_read_from_the_list_to_the_report(
     reader.list_of("timeseries")
     open_case(hand, ECG)
     signal = page.locator(".signal")
+    hides_below_another_name(signal)
     # the model has seen a simulator alone; this record is of a person
     expect(signal.locator('[data-part="what"]')).not_to_contain_text("simulated")
     ECG.look(hand)

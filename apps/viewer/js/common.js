@@ -41,6 +41,22 @@ function isOfOthers(event) {
   return event.ctrlKey || event.metaKey || event.altKey;
 }
 
+/**
+ * Show an element only below the heading of its own result: while one case follows another, the page
+ * may change the heading first. No frame is drawn between that and its being hidden. `api` returns the
+ * address of the result; the first function returned looks again, the second ends the watch.
+ */
+function onlyBelowItsHeading(element, api) {
+  const look = () => {
+    const isOwn = document.querySelector(".mc-strip h1")?.dataset.of === api();
+    element.style.visibility = isOwn ? "" : "hidden";
+  };
+  const watch = new MutationObserver(look);
+  watch.observe(document.body, { attributeFilter: ["data-of"], childList: true, subtree: true });
+  look();
+  return [look, () => watch.disconnect()];
+}
+
 /** The address of a route below a result, with the ticket of now. */
 function addressOf({ api, ticket }, path, query = {}) {
   const url = new URL(`${api}/${path}`, location.origin);

@@ -40,6 +40,7 @@ class Screen extends Reader {
     this.root.addEventListener("focusout", () => { for (const held of ["f", "o"]) this.released(held); }, { signal });
     this.resized = new ResizeObserver(() => { for (const pane of this.panes.values()) pane.fit(); this.draw(); });
     this.resized.observe(this.grid);
+    [, this.unwatch] = onlyBelowItsHeading(this.root, () => this.data.api);
     this.follow(this.data.goto);
     this.reload();
   }
@@ -65,6 +66,7 @@ class Screen extends Reader {
     this.closed = true;  // images that are still on their way are not drawn any more
     this.resized.disconnect();
     this.listening.abort();
+    this.unwatch();
     for (const pane of this.panes.values()) pane.close();
     this.panes.clear();
   }

@@ -183,6 +183,7 @@ const mount = (component) => {
   keysBox(state);
   if (state.data.recordings.length) choose(state, 0);
   goThere(state);
+  [state.lookAbove, state.unwatch] = onlyBelowItsHeading(root, () => state.data.api);
   state.watch = new ResizeObserver(() => draw(state));
   state.watch.observe(root);
   state.timer = setInterval(() => {
@@ -198,6 +199,7 @@ export default (component) => {
   else {
     const isOther = found.data.api !== data.api || found.data.sealed !== data.sealed;
     found.data = data;
+    found.lookAbove();
     found.commit = (name, value) => component.setTriggerValue(name, value);
     heardOfEvents(found);
     if (isOther) {
@@ -214,6 +216,7 @@ export default (component) => {
     setTimeout(() => {
       const state = states.get(parentElement);
       if (!state || state.root.isConnected) return;
+      state.unwatch();
       state.watch.disconnect();
       clearInterval(state.timer);
       states.delete(parentElement);

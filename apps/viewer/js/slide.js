@@ -175,39 +175,50 @@ const update = (state) => {
   redraw(state);
 };
 
+const mount = (component) => {
+  performance.mark("medconsist started"); // `medconsist bench viewer` reads the two marks
+  const { parentElement, data } = component;
+  const root = parentElement.querySelector(".ms");
+  const untouched = root.cloneNode(true); // for another result, should one come to this place
+  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const state = {
+    ...freshPane(1, part("pane"), root.dataset), component, data, root, part, values: new Map(),
+    ranked: [], visited: -1, showShapes: true, ticketAt: Date.now(), untouched,
+    light: { brightness: 1, contrast: 1, gamma: 1 }, heard: data.said?.n,
+  };
+  state.address = (path, query) => addressOf(state.data, path, query).href;
+  state.panes = [state];
+  state.leader = state.active = state;
+  state.blank = state.element.cloneNode(true);
+  state.blank.querySelector('[data-part="cards"]').remove();
+  state.blank.classList.remove("ms-active");
+  states.set(parentElement, state);
+  state.unwatch = onlyBelowItsHeading(root, () => state.data.api)[1];
+  start(state).catch((error) => trouble(state, `The slide cannot be shown: ${error.message}`));
+};
+
+const leave = (parentElement) => {
+  const state = states.get(parentElement);
+  state.unwatch();
+  state.panes.forEach(closePane);
+  states.delete(parentElement);
+};
+
 export default (component) => {
   const { parentElement, data } = component;
-  let state = states.get(parentElement);
-  if (state && state.data.api !== data.api) {
-    trouble(state, "Another result came to this place: load the page again."); // never two in one
-  } else if (state) {
+  const state = states.get(parentElement);
+  if (!state) mount(component);
+  else if (state.data.api !== data.api) { // never two results in one
+    leave(parentElement);
+    state.root.replaceWith(state.untouched);
+    mount(component);
+  } else {
     if (state.data.ticket !== data.ticket) state.ticketAt = Date.now();
     Object.assign(state, { data, component });
     if (state.over) update(state);
-  } else {
-    performance.mark("medconsist started"); // `medconsist bench viewer` reads the two marks
-    const root = parentElement.querySelector(".ms");
-    const part = (name) => root.querySelector(`[data-part="${name}"]`);
-    state = {
-      ...freshPane(1, part("pane"), root.dataset), component, data, root, part, values: new Map(),
-      ranked: [], visited: -1, showShapes: true, ticketAt: Date.now(),
-      light: { brightness: 1, contrast: 1, gamma: 1 }, heard: data.said?.n,
-    };
-    state.address = (path, query) => addressOf(state.data, path, query).href;
-    state.panes = [state];
-    state.leader = state.active = state;
-    state.blank = state.element.cloneNode(true);
-    state.blank.querySelector('[data-part="cards"]').remove();
-    state.blank.classList.remove("ms-active");
-    states.set(parentElement, state);
-    start(state).catch((error) => trouble(state, `The slide cannot be shown: ${error.message}`));
   }
   return () => {
     // Called where the component goes; a rerun keeps the element.
-    setTimeout(() => {
-      if (state.root.isConnected) return;
-      state.panes.forEach(closePane);
-      states.delete(parentElement);
-    }, 0);
+    setTimeout(() => { if (states.get(parentElement)?.root.isConnected === false) leave(parentElement); }, 0);
   };
 };

@@ -57,8 +57,9 @@ const mounted = (component) => {
   state.press = button(title, () => pressed(state));
   state.shown = make("div", { class: "sl-shown" });
   const said = "They may show who the patient is. Each look is written into the audit log.";
-  component.parentElement.append(
-    make("div", { class: "sl" }, state.press, make("span", { text: said }), state.shown));
+  const root = make("div", { class: "sl" }, state.press, make("span", { text: said }), state.shown);
+  component.parentElement.append(root);
+  [state.lookAbove, state.unwatch] = onlyBelowItsHeading(root, () => state.data.api);
   return state;
 };
 
@@ -67,6 +68,7 @@ export default (component) => {
   const state = mounts.get(parentElement) ?? mounted(component);
   mounts.set(parentElement, state);
   Object.assign(state, { component, data });
+  state.lookAbove();
   const { look } = data;
   // an answer to a press of another mount is none: nothing is loaded that was not asked for here
   if (look && look.n === state.asked && look.n !== state.taken) {
@@ -79,6 +81,7 @@ export default (component) => {
       if (state.shown.isConnected) return;
       state.asked = null;
       clear(state);
+      state.unwatch();
       mounts.delete(parentElement);
     }, 0);
   };

@@ -35,7 +35,7 @@ def framed(
     result = opened.result
     made = "model's part sealed" if opened.is_sealed else model_words(result, digits=12)
     quiet = [f"study {result.study}", made]
-    draw_title(key, result, quiet, list(unknown), problem=sitting.server.look_only_because)
+    draw_title(opened, key, quiet, list(unknown), problem=sitting.server.look_only_because)
     for conflict in conflicts_of(sitting, opened):
         words = f"Identity in doubt, nobody signs: {conflict}."
         st.html(f'<div class="mc-mismatch">{safe(words)}</div>')

@@ -34,9 +34,13 @@ SOURCE = "source said"
 
 
 def draw_title(
-    key: KeyLine, result: Result, quiet: Sequence[str], unknown: Sequence[str], *, problem: str = ""
+    opened: Opened, key: KeyLine, quiet: Sequence[str], unknown: Sequence[str], *, problem: str = ""
 ) -> None:
-    """Draw who and what is on the screen, and what a reader must not overlook."""
+    """Draw who and what is on the screen, and what a reader must not overlook.
+
+    A widget shows itself only below the heading whose ``data-of`` is the address of its result.
+    """
+    result = opened.result
     advise = ["simulated, not a person"] if SIMULATED_NOTE in result.notes else []
     if result.model is not None and result.model.label:
         advise.append(f"{result.model.name}: {result.model.label}")
@@ -45,7 +49,8 @@ def draw_title(
     if not key.current:
         advise.append("older result, not the current one")
     st.html(
-        f'<div class="mc-strip"><h1>{safe(title_of(result))}</h1>{badges(quiet)}'
+        f'<div class="mc-strip"><h1 data-of="{safe(opened.api, limit=len(opened.api))}">'
+        f"{safe(title_of(result))}</h1>{badges(quiet)}"
         f'{badges([*advise, *unknown], tone="advise")}<span class="mc-notice">{NOTICE}</span></div>'
     )
 
