@@ -148,6 +148,9 @@ def test_decoding_pauses_when_enough_batches_lie_ready() -> None:
 
 
 def test_slow_reads_overlap() -> None:
+    lock = threading.Lock()
+    waiting = [0, 0]  # now, and at most
+
     class Slow(Numbers):
         def jobs(self) -> Iterator[Job]:
             for job in super().jobs():
@@ -156,11 +159,15 @@ def test_slow_reads_overlap() -> None:
                 )
 
         def wait(self) -> None:
+            with lock:
+                waiting[:] = [waiting[0] + 1, max(waiting[1], waiting[0] + 1)]
             time.sleep(0.01)
+            with lock:
+                waiting[0] -= 1
 
-    start = time.perf_counter()
     assert sum(len(batch) for batch in TileLoader(Slow(960), threads=1, readers=8)) == 960
-    assert time.perf_counter() - start < 0.3  # 60 reads of 10 ms, one after the other: 0.6 s
+    assert waiting[0] == 0
+    assert 2 < waiting[1] <= 8
 
 
 def test_a_source_that_plans_too_little_is_refused() -> None:
