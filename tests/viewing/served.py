@@ -33,14 +33,14 @@ def at_rest(one: Locator) -> Locator:
 
 def hides_below_another_name(widget: Locator) -> None:
     """Check that a widget is on the screen below the heading of its own result alone."""
-    heading = widget.page.locator(".mc-strip h1")
+    heading = widget.page.locator(".mc-strip")
     own = heading.get_attribute("data-of") or ""
     keyed = widget.evaluate_handle("one => one.getRootNode().activeElement")
     expect(widget).to_be_visible()
     for other in (f"{own}0", ""):
-        heading.evaluate("(h1, other) => { h1.dataset.of = other; }", other)
+        heading.evaluate("(strip, other) => { strip.dataset.of = other; }", other)
         expect(widget).to_be_hidden()
-    heading.evaluate("(h1, own) => { h1.dataset.of = own; }", own)
+    heading.evaluate("(strip, own) => { strip.dataset.of = own; }", own)
     expect(widget).to_be_visible()
     keyed.evaluate("one => one?.focus()")  # what is hidden has no keyboard
 

@@ -48,7 +48,7 @@ function isOfOthers(event) {
  */
 function onlyBelowItsHeading(element, api) {
   const look = () => {
-    const isOwn = document.querySelector(".mc-strip h1")?.dataset.of === api();
+    const isOwn = document.querySelector(".mc-strip")?.dataset.of === api();
     element.style.visibility = isOwn ? "" : "hidden";
   };
   const watch = new MutationObserver(look);

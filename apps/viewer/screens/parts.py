@@ -49,8 +49,8 @@ def draw_title(
     if not key.current:
         advise.append("older result, not the current one")
     st.html(
-        f'<div class="mc-strip"><h1 data-of="{safe(opened.api, limit=len(opened.api))}">'
-        f"{safe(title_of(result))}</h1>{badges(quiet)}"
+        f'<div class="mc-strip" data-of="{safe(opened.api, limit=len(opened.api))}">'
+        f"<h1>{safe(title_of(result))}</h1>{badges(quiet)}"
         f'{badges([*advise, *unknown], tone="advise")}<span class="mc-notice">{NOTICE}</span></div>'
     )
 
